@@ -1,0 +1,9 @@
+// The public surface of @modelwire/proto.
+export * from "./errors.ts";
+export * from "./gen/modelwire/errors/v1/error_reason_pb.ts";
+export * from "./gen/modelwire/inference/v1/chat_pb.ts";
+export * from "./gen/modelwire/inference/v1/chat_service_pb.ts";
+export * from "./gen/modelwire/inference/v1/serving_service_pb.ts";
+export * from "./gen/modelwire/models/v1/model_pb.ts";
+export * from "./gen/modelwire/models/v1/model_service_pb.ts";
+export * from "./grpc.ts";
