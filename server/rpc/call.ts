@@ -1,0 +1,121 @@
+// What all call kinds share: the context of a call, its place among the running ones, its one line in the access log,
+// and the way an error leaves. It must never know what a call is about.
+
+import { Metadata, type ServerErrorResponse, type StatusObject, status } from "@grpc/grpc-js";
+import { ApiError, toGrpcStatus } from "@modelwire/proto";
+import type { Logger } from "pino";
+import { type CallContext, REQUEST_ID_KEY, requestIdOf } from "./context.ts";
+
+/** The part of a grpc-js server call that does not depend on its kind. */
+export interface AnyServerCall {
+  readonly metadata: Metadata;
+  readonly cancelled: boolean;
+  getPeer(): string;
+  getPath(): string;
+  getDeadline(): Date | number;
+  sendMetadata(metadata: Metadata): void;
+  on(event: "cancelled", listener: () => void): unknown;
+}
+
+/** The running calls of a server. */
+export class RunningCalls {
+  readonly #abort = new Set<AbortController>();
+  #onIdle = () => {};
+
+  get size(): number {
+    return this.#abort.size;
+  }
+
+  /** Aborts every call; their handlers end on their signal. @returns when all have ended. */
+  abortAll(): Promise<void> {
+    const reason = new ApiError("SHUTTING_DOWN", "the server stopped before the call was done; try again");
+    for (const controller of this.#abort) controller.abort(reason);
+    return new Promise((resolve) => {
+      this.#onIdle = resolve;
+      if (this.#abort.size === 0) resolve();
+    });
+  }
+
+  /**
+   * Runs one call: `handle` answers it, `fail` sends the error that it ends with. Neither a throwing handler nor a
+   * throwing `fail` escapes, since nobody awaits a grpc-js handler.
+   */
+  async run(
+    call: AnyServerCall,
+    log: Logger,
+    handle: (context: CallContext) => Promise<void>,
+    fail: (error: ServerErrorResponse | Partial<StatusObject>) => void,
+  ): Promise<void> {
+    const started = performance.now();
+    const requestId = requestIdOf(call.metadata);
+    const controller = new AbortController();
+    const context: CallContext = {
+      signal: controller.signal,
+      requestId,
+      metadata: call.metadata,
+      peer: call.getPeer(),
+      log: log.child({ requestId }),
+    };
+    call.on("cancelled", () => controller.abort(endReason(call)));
+    if (call.cancelled) controller.abort(endReason(call));
+    this.#abort.add(controller);
+    let error: ApiError | undefined;
+    try {
+      const headers = new Metadata();
+      headers.set(REQUEST_ID_KEY, requestId);
+      call.sendMetadata(headers);
+      await handle(context);
+    } catch (thrown) {
+      error = toApiError(thrown, context);
+      fail(toGrpcStatus(error));
+    } finally {
+      this.#abort.delete(controller);
+      if (this.#abort.size === 0) this.#onIdle();
+      const ms = Math.round((performance.now() - started) * 10) / 10;
+      const code =
+        error?.codeName ?? (controller.signal.aborted ? (controller.signal.reason as ApiError).codeName : "OK");
+      const line = {
+        method: call.getPath(),
+        peer: context.peer,
+        code,
+        ms,
+        ...(error && { reason: error.reason, error: error.message }),
+      };
+      if (error?.code === status.INTERNAL) context.log.error(line, "call");
+      else context.log.info(line, "call");
+    }
+  }
+}
+
+/** grpc-js tells a deadline and a client that left by the same event; the clock tells them apart. */
+function endReason(call: AnyServerCall): ApiError {
+  const deadline = call.getDeadline();
+  return Number(deadline) <= Date.now()
+    ? new ApiError({ code: status.DEADLINE_EXCEEDED }, "the call's deadline passed")
+    : new ApiError({ code: status.CANCELLED }, "the client cancelled the call");
+}
+
+/** What the client is told: an ApiError as it is; anything else only as INTERNAL, with its stack in the log. */
+function toApiError(thrown: unknown, context: CallContext): ApiError {
+  if (context.signal.aborted && (thrown === context.signal.reason || isAbort(thrown)))
+    return context.signal.reason as ApiError;
+  const { requestId } = context;
+  if (thrown instanceof ApiError) {
+    const { reason, message, violations, metadata, resource, retryAfterMs } = thrown;
+    return new ApiError({ code: thrown.code, reason }, message, {
+      violations,
+      metadata,
+      requestId,
+      ...(resource && { resource }),
+      ...(retryAfterMs !== undefined && { retryAfterMs }),
+    });
+  }
+  context.log.error({ err: thrown }, "a handler threw what is no ApiError");
+  return new ApiError("INTERNAL", `internal error; the server's log has it under request id ${requestId}`, {
+    requestId,
+  });
+}
+
+function isAbort(thrown: unknown): boolean {
+  return thrown instanceof Error && (thrown.name === "AbortError" || ("code" in thrown && thrown.code === "ABORT_ERR"));
+}

@@ -1,0 +1,50 @@
+// A client-streaming call: messages in as the handler takes them, one response out, possibly before the last message.
+import { create, type DescMethod } from "@bufbuild/protobuf";
+import type { handleClientStreamingCall, ServerReadableStream } from "@grpc/grpc-js";
+import type { Handler, RequestOf, ResponseOf } from "@modelwire/proto";
+import type { Logger } from "pino";
+import type { RunningCalls } from "./call.ts";
+import type { CallContext } from "./context.ts";
+
+export function clientStream<M extends DescMethod & { methodKind: "client_streaming" }>(
+  method: M,
+  handler: Handler<M, CallContext>,
+  running: RunningCalls,
+  log: Logger,
+): handleClientStreamingCall<RequestOf<M>, ResponseOf<M>> {
+  return (call, callback) => {
+    // A broken stream reaches the handler through its iterator; without a listener it would end the process as well.
+    call.on("error", () => {});
+    void running.run(
+      call,
+      log,
+      async (context) => {
+        const response = await handler(messages<M>(call, context.signal), context);
+        callback(null, create(method.output, response) as ResponseOf<M>);
+      },
+      (error) => callback(error),
+    );
+  };
+}
+
+/**
+ * The call's messages. A plain `for await` over the call would destroy it at the end of input and the answer with it
+ * (grpc/grpc-node#1839), hence destroyOnReturn. A client that leaves ends the iteration with an error and not as if
+ * its stream were complete.
+ */
+async function* messages<M extends DescMethod>(
+  call: ServerReadableStream<RequestOf<M>, ResponseOf<M>>,
+  signal: AbortSignal,
+): AsyncGenerator<RequestOf<M>> {
+  const wake = () => call.destroy(signal.reason);
+  signal.addEventListener("abort", wake, { once: true });
+  try {
+    for await (const message of call.iterator({ destroyOnReturn: false })) {
+      yield message as RequestOf<M>;
+      signal.throwIfAborted();
+    }
+    signal.throwIfAborted();
+  } finally {
+    signal.removeEventListener("abort", wake);
+  }
+}

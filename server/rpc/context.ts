@@ -1,0 +1,26 @@
+// What a handler is told about the call it answers. Five fields, and never a bag for everything.
+import { randomUUID } from "node:crypto";
+import type { Metadata } from "@grpc/grpc-js";
+import type { Logger } from "pino";
+
+/** Metadata key of the request id, both ways: a caller may choose it, and the answer's headers always carry it. */
+export const REQUEST_ID_KEY = "x-request-id";
+
+export interface CallContext {
+  /** Aborts when the client cancels or leaves, when the deadline passes, and when the server is forced down. */
+  readonly signal: AbortSignal;
+  /** Stands in the log, in the answer's headers and in every error. */
+  readonly requestId: string;
+  /** What the client sent along. */
+  readonly metadata: Metadata;
+  /** The other end's address. */
+  readonly peer: string;
+  /** Logs with the request id. */
+  readonly log: Logger;
+}
+
+/** The caller's request id when it is one that can stand in a log, else a new one. */
+export function requestIdOf(metadata: Metadata): string {
+  const given = metadata.get(REQUEST_ID_KEY)[0];
+  return typeof given === "string" && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
+}

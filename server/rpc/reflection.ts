@@ -1,0 +1,21 @@
+// gRPC server reflection (v1 and v1alpha), by the grpc project's own package, from the services' descriptors.
+import { type DescFile, type DescService, toBinary } from "@bufbuild/protobuf";
+import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
+import { ReflectionService } from "@grpc/reflection";
+import { service as healthService } from "grpc-health-check";
+
+export function reflection(services: readonly DescService[]): ReflectionService {
+  const files = new Map<string, Uint8Array>();
+  const add = (file: DescFile) => {
+    if (files.has(file.proto.name)) return;
+    files.set(file.proto.name, toBinary(FileDescriptorProtoSchema, file.proto));
+    for (const dependency of file.dependencies) add(dependency);
+  };
+  for (const { file } of services) add(file);
+  const health = Object.values(healthService).flatMap(
+    (method) => (method.requestType as { fileDescriptorProtos: Buffer[] }).fileDescriptorProtos,
+  );
+  const fileDescriptorProtos = [...[...files.values()].map((bytes) => Buffer.from(bytes)), ...health];
+  // The package only looks for this property on the values of what proto-loader would give.
+  return new ReflectionService({ modelwire: { fileDescriptorProtos } } as never);
+}

@@ -1,0 +1,22 @@
+// A unary call: one request in, one response out.
+import { create, type DescMethod } from "@bufbuild/protobuf";
+import type { handleUnaryCall } from "@grpc/grpc-js";
+import type { Handler, RequestOf, ResponseOf } from "@modelwire/proto";
+import type { Logger } from "pino";
+import type { RunningCalls } from "./call.ts";
+import type { CallContext } from "./context.ts";
+
+export function unary<M extends DescMethod & { methodKind: "unary" }>(
+  method: M,
+  handler: Handler<M, CallContext>,
+  running: RunningCalls,
+  log: Logger,
+): handleUnaryCall<RequestOf<M>, ResponseOf<M>> {
+  return (call, callback) =>
+    void running.run(
+      call,
+      log,
+      async (context) => callback(null, create(method.output, await handler(call.request, context)) as ResponseOf<M>),
+      (error) => callback(error),
+    );
+}
