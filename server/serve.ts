@@ -1,0 +1,82 @@
+// The process: opens the store, starts the worker, listens, and takes all of it down again in order.
+import { readFile } from "node:fs/promises";
+import { ServerCredentials } from "@grpc/grpc-js";
+import { invalidFields } from "@modelwire/proto";
+import { destination, type Logger, pino } from "pino";
+import { buildApp } from "./app.ts";
+import type { Config } from "./config.ts";
+import { createInferenceHost } from "./inference/host.ts";
+import { openModelStore } from "./store/open.ts";
+
+export interface RunningServer {
+  /** host:port that it listens on. */
+  readonly address: string;
+  /** Stops taking calls, lets the running ones finish within the grace time, frees everything. Safe to call again. */
+  drain(): Promise<void>;
+  /** Resolves when drain() is through. */
+  readonly closed: Promise<void>;
+}
+
+/**
+ * Starts the service.
+ * @throws ApiError SCHEMA_REVISION for a database of another MLflow release, RUNTIME_UNAVAILABLE where there is no ONNX
+ *   Runtime, INVALID_FIELD for TLS files that cannot be read; Error when the address is taken.
+ */
+export async function startServer(config: Config, deps: { log?: Logger } = {}): Promise<RunningServer> {
+  const log =
+    deps.log ??
+    pino(
+      { level: config.logLevel, base: null, timestamp: pino.stdTimeFunctions.isoTime },
+      destination({ fd: 2, sync: true }),
+    );
+  const credentials = await serverCredentials(config);
+  const store = await openModelStore(config.storeRoot, log);
+  const host = createInferenceHost();
+  const { maxMessageBytes, maxConcurrentStreams, reflection, threads, maxSequences } = config;
+  const load = { maxSequences, ...(threads !== undefined && { threads }) };
+  const app = buildApp({ store, host, log, load, maxMessageBytes, maxConcurrentStreams, reflection });
+  const release = async () => {
+    await host.close();
+    await store.close();
+  };
+  let port: number;
+  try {
+    port = await app.listen(`${config.host}:${config.port}`, credentials);
+  } catch (error) {
+    await release();
+    throw error;
+  }
+  const address = `${config.host}:${port}`;
+  log.info({ address, tls: config.tls !== undefined, store: config.storeRoot }, "serving");
+  let finish = () => {};
+  const closed = new Promise<void>((resolve) => {
+    finish = resolve;
+  });
+  let draining: Promise<void> | undefined;
+  const stop = async () => {
+    log.info({ graceMs: config.graceMs }, "draining");
+    const cutOff = await app.drain(config.graceMs);
+    await release();
+    log.info({ cutOff }, "stopped");
+    finish();
+  };
+  return {
+    address,
+    closed,
+    drain: () => {
+      draining ??= stop();
+      return draining;
+    },
+  };
+}
+
+async function serverCredentials({ tls }: Config): Promise<ServerCredentials> {
+  if (!tls) return ServerCredentials.createInsecure();
+  const read = (flag: string, file: string) =>
+    readFile(file).catch((error: Error) => {
+      throw invalidFields([{ field: `--${flag}`, description: `cannot be read: ${error.message}` }]);
+    });
+  const [cert_chain, private_key] = await Promise.all([read("tls-cert", tls.cert), read("tls-key", tls.key)]);
+  const clientCa = tls.clientCa === undefined ? null : await read("tls-client-ca", tls.clientCa);
+  return ServerCredentials.createSsl(clientCa, [{ cert_chain, private_key }], clientCa !== null);
+}

@@ -1,0 +1,110 @@
+// ModelService: models up into the store and down again.
+import {
+  ApiError,
+  type FieldViolation,
+  invalidFields,
+  type LogModelHeader,
+  type ModelService,
+  type ServiceHandlers,
+} from "@modelwire/proto";
+import type { InferenceHost } from "../inference/host.ts";
+import type { CallContext } from "../rpc/context.ts";
+import type { ModelStore, ModelUpload } from "../store/model-store.ts";
+import { fromInference } from "./inference-errors.ts";
+import type { ModelLoader } from "./model-loader.ts";
+import { required } from "./serving-service.ts";
+import { type IncomingFile, incomingFiles, readHeader } from "./upload-stream.ts";
+
+/** Bytes in one message of a download. */
+const CHUNK_BYTES = 256 << 10;
+
+export function modelService(
+  store: ModelStore,
+  loader: ModelLoader,
+  host: InferenceHost,
+): ServiceHandlers<typeof ModelService, CallContext> {
+  return {
+    async logModel(requests, { signal, log }) {
+      const messages = requests[Symbol.asyncIterator]();
+      const header = await readHeader(messages);
+      checkHeader(header);
+      const begun = await store.begin(header, signal);
+      if ("replay" in begun) return begun.replay;
+      const { upload } = begun;
+      try {
+        for await (const file of incomingFiles(messages)) await receive(upload, file);
+        const report = await host.inspect(upload.stagedFolder()).catch((error) => Promise.reject(fromInference(error)));
+        signal.throwIfAborted();
+        const { model, files } = await upload.commit({ report });
+        log.info({ modelId: model.modelId, name: model.name, bytes: Number(model.sizeBytes) }, "model logged");
+        return { model, files, warnings: report.warnings };
+      } catch (error) {
+        await upload.abort(error instanceof Error ? error.message : String(error));
+        throw error;
+      }
+    },
+    async getModel({ model }) {
+      return { model: await store.get(required(model)) };
+    },
+    async searchModels(request) {
+      return await store.search(request);
+    },
+    async deleteModel({ model }) {
+      if (!/^(models:\/)?m-/.test(required(model)))
+        throw invalidFields([
+          {
+            field: "model",
+            description: `must be a model id ("m-…") or its models:/ URI, since a name such as "${model}" may mean another model a moment later`,
+          },
+        ]);
+      const { modelId } = await store.delete(model);
+      await loader.unload(modelId);
+      return {};
+    },
+    async listArtifacts({ model }) {
+      const { modelId } = await store.get(required(model));
+      return { modelId, files: await store.files(modelId) };
+    },
+    async *downloadArtifact({ model, path, offsetBytes }) {
+      if (offsetBytes < 0n)
+        throw invalidFields([{ field: "offset_bytes", description: `must be 0 or more, got ${offsetBytes}` }]);
+      const { file, chunks } = await store.open(required(model), path, Number(offsetBytes), CHUNK_BYTES);
+      yield { message: { case: "file", value: file } };
+      for await (const data of chunks) yield { message: { case: "data", value: data } };
+    },
+  };
+}
+
+/** Takes one file in and compares what arrived with what was said. */
+async function receive(upload: ModelUpload, { start, chunks, sha256 }: IncomingFile): Promise<void> {
+  const expected = start.sizeBytes === undefined ? undefined : Number(start.sizeBytes);
+  const got = await upload.write(start.path, chunks, expected);
+  if (got.sha256 !== sha256())
+    throw new ApiError(
+      "DIGEST_MISMATCH",
+      `file "${start.path}": ${got.sizeBytes} bytes arrived with SHA-256 ${got.sha256}, the sender said ${sha256() || "nothing"}; send the model again`,
+      { metadata: { path: start.path, expected: sha256(), actual: got.sha256 } },
+    );
+}
+
+function checkHeader(header: LogModelHeader): void {
+  const problems: FieldViolation[] = [];
+  const problem = (field: string, description: string) => problems.push({ field: `header.${field}`, description });
+  if (header.name === "") problem("name", "is missing: give the model a name");
+  if (/[/:.%'"]/.test(header.name)) problem("name", `must not contain / : . % ' or ", got "${header.name}"`);
+  if (header.name.length > 500) problem("name", `has ${header.name.length} characters, more than 500`);
+  if (header.requestId !== "" && !/^[\w.:-]{1,128}$/.test(header.requestId))
+    problem("request_id", "must be 1 to 128 letters, digits, or _ . : -");
+  if (header.experimentId !== "" && header.experimentName !== "")
+    problem("experiment_id", "is not to be given together with experiment_name");
+  if (header.experimentId !== "" && !/^\d{1,19}$/.test(header.experimentId))
+    problem("experiment_id", `must be decimal text, got "${header.experimentId}"`);
+  if (header.experimentName.length > 256)
+    problem("experiment_name", `has ${header.experimentName.length} characters, more than 256`);
+  if (header.step < 0n) problem("step", `must be 0 or more, got ${header.step}`);
+  for (const field of ["params", "tags"] as const)
+    for (const key of Object.keys(header[field]))
+      if (key === "" || key.length > 250)
+        problem(`${field}["${key.slice(0, 50)}"]`, "must have a key of 1 to 250 characters");
+  if (problems.length > 0) throw invalidFields(problems);
+}

@@ -1,0 +1,34 @@
+// ServingService: which models are in memory.
+import { invalidFields, type ServiceHandlers, type ServingService } from "@modelwire/proto";
+import type { CallContext } from "../rpc/context.ts";
+import type { ModelStore } from "../store/model-store.ts";
+import { loadedModel } from "./inference-messages.ts";
+import type { ModelLoader } from "./model-loader.ts";
+
+export function servingService(
+  store: ModelStore,
+  loader: ModelLoader,
+): ServiceHandlers<typeof ServingService, CallContext> {
+  return {
+    async loadModel({ model }, { signal }) {
+      const loaded = await loader.load(required(model), signal);
+      return { model: loadedModel(loaded.info, loaded.model.name) };
+    },
+    async unloadModel({ model }) {
+      await loader.unload((await store.get(required(model))).modelId);
+      return {};
+    },
+    async listLoadedModels() {
+      return { models: loader.loaded().map(({ info, name }) => loadedModel(info, name)) };
+    },
+  };
+}
+
+/** @throws ApiError INVALID_FIELD when no model is named. */
+export function required(model: string): string {
+  if (model === "")
+    throw invalidFields([
+      { field: "model", description: 'is missing: give a model id ("m-…"), a models:/ URI or a name' },
+    ]);
+  return model;
+}

@@ -1,0 +1,66 @@
+// The order of an upload: header, then files, each a start, chunks and an end. It turns messages into a header and an
+// iterable of files, and must never know where the bytes go.
+import { ApiError, type FileStart, type LogModelHeader, type LogModelRequest } from "@modelwire/proto";
+
+/** A file on its way. Its chunks must be read to the end before the next file is asked for. */
+export interface IncomingFile {
+  readonly start: FileStart;
+  readonly chunks: AsyncIterable<Uint8Array>;
+  /** SHA-256 as the sender says, lower-case hexadecimal; known when the chunks have been read. */
+  sha256(): string;
+}
+
+/** @throws ApiError STREAM_ORDER when the first message is no header. */
+export async function readHeader(messages: AsyncIterator<LogModelRequest>): Promise<LogModelHeader> {
+  const first = await messages.next();
+  if (first.done) throw outOfOrder("the stream ended before the header");
+  const { message } = first.value;
+  if (message.case !== "header") throw outOfOrder(`the first message must be a header, got ${nameOf(first.value)}`);
+  return message.value;
+}
+
+/** @throws ApiError STREAM_ORDER at the first message that does not fit. */
+export async function* incomingFiles(messages: AsyncIterator<LogModelRequest>): AsyncGenerator<IncomingFile> {
+  for (;;) {
+    const next = await messages.next();
+    if (next.done) return;
+    const { message } = next.value;
+    if (message.case !== "fileStart")
+      throw outOfOrder(`expected a file_start or the end of the stream, got ${nameOf(next.value)}`);
+    let sha256: string | undefined;
+    const start = message.value;
+    async function* chunks(): AsyncGenerator<Uint8Array> {
+      while (sha256 === undefined) {
+        const inner = await messages.next();
+        if (inner.done) throw outOfOrder(`the stream ended within the file "${start.path}": its file_end is missing`);
+        const piece = inner.value.message;
+        if (piece.case === "fileChunk") yield piece.value.data;
+        else if (piece.case === "fileEnd") sha256 = piece.value.sha256.toLowerCase();
+        else
+          throw outOfOrder(
+            `within the file "${start.path}" expected a file_chunk or file_end, got ${nameOf(inner.value)}`,
+          );
+      }
+    }
+    yield {
+      start,
+      chunks: chunks(),
+      sha256: () => {
+        if (sha256 === undefined) throw new Error(`the chunks of ${start.path} were not read to the end`);
+        return sha256;
+      },
+    };
+  }
+}
+
+function nameOf(request: LogModelRequest): string {
+  const names = { header: "a header", fileStart: "a file_start", fileChunk: "a file_chunk", fileEnd: "a file_end" };
+  return request.message.case ? names[request.message.case] : "an empty message";
+}
+
+function outOfOrder(message: string): ApiError {
+  return new ApiError(
+    "STREAM_ORDER",
+    `${message}; the order is header, then for each file file_start, file_chunk …, file_end`,
+  );
+}
