@@ -1,0 +1,75 @@
+// Keys and values of all sequences, in memory that the graph updates in place: one buffer per layer and kind,
+// [rows, kvHeads, capacity, headSize]. GroupQueryAttention writes in place when past and present are the same
+// memory. The pages of a row are real only once they have been written, so capacity costs address space alone.
+// It knows rows and lengths; which sequence a row belongs to is the runner's affair.
+
+import { itemBytes, type NativeBuffer, type Runtime, type Tensor } from "./runtime.ts";
+
+export interface KvCacheShape {
+  /** Tensors of keys or values: twice the number of layers. */
+  readonly tensors: number;
+  readonly rows: number;
+  readonly kvHeads: number;
+  readonly capacity: number;
+  readonly headSize: number;
+  readonly type: "float32" | "float16";
+}
+
+export class KvCache {
+  readonly #runtime: Runtime;
+  readonly #shape: KvCacheShape;
+  readonly #buffers: NativeBuffer[] = [];
+  readonly #views = new Map<number, readonly Tensor[]>();
+
+  /** @throws OrtError when the address space is not to be had */
+  constructor(runtime: Runtime, shape: KvCacheShape) {
+    this.#runtime = runtime;
+    this.#shape = shape;
+    try {
+      for (let i = 0; i < shape.tensors; i++) this.#buffers.push(runtime.allocate(shape.rows * this.#rowBytes));
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
+  }
+
+  /** Rows `first` to `first + count - 1` of every buffer as [count, kvHeads, capacity, headSize]. Made once per range. */
+  rows(first: number, count: number): readonly Tensor[] {
+    const key = first * this.#shape.rows + count - 1;
+    let tensors = this.#views.get(key);
+    if (tensors === undefined) {
+      const { kvHeads, capacity, headSize, type } = this.#shape;
+      tensors = this.#buffers.map((buffer) =>
+        this.#runtime.tensor(buffer, first * this.#rowBytes, type, [count, kvHeads, capacity, headSize]),
+      );
+      this.#views.set(key, tensors);
+    }
+    return tensors;
+  }
+
+  /** Copies the first `length` positions of a row over those of another: about 50 ms per 1,000 positions of a 3.8B model. */
+  copy(from: number, to: number, length: number): void {
+    if (from === to || length === 0) return;
+    const { kvHeads, capacity, headSize, type } = this.#shape;
+    const headBytes = capacity * headSize * itemBytes[type];
+    const bytes = length * headSize * itemBytes[type];
+    for (const buffer of this.#buffers) {
+      const memory = new Uint8Array(buffer.view);
+      for (let head = 0; head < kvHeads; head++) {
+        const source = from * this.#rowBytes + head * headBytes;
+        memory.copyWithin(to * this.#rowBytes + head * headBytes, source, source + bytes);
+      }
+    }
+  }
+
+  dispose(): void {
+    for (const tensors of this.#views.values()) for (const tensor of tensors) tensor.dispose();
+    this.#views.clear();
+    for (const buffer of this.#buffers) buffer.dispose();
+  }
+
+  get #rowBytes(): number {
+    const { kvHeads, capacity, headSize, type } = this.#shape;
+    return kvHeads * capacity * headSize * itemBytes[type];
+  }
+}

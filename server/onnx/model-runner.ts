@@ -1,0 +1,63 @@
+// The seam between the decoder and whatever computes logits. A runner owns the caches of its sequences and takes
+// a ragged batch; how it splits that into runs is its own affair, and nothing above may know which runner it has.
+
+/** Facts about a loaded model that the decoder needs. */
+export interface ModelSpec {
+  readonly vocabSize: number;
+  /** Positions that one sequence can hold, prompt and answer together. */
+  readonly contextLength: number;
+  readonly layers: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+  readonly eosIds: readonly number[];
+  readonly bosId: number | undefined;
+  readonly padId: number;
+  /** Whether `wantsLogits: "all"` is possible. */
+  readonly allLogits: boolean;
+}
+
+/** A place for one sequence in the runner's cache. Opaque; valid until released. */
+export interface CacheHandle {
+  readonly id: number;
+}
+
+/** Tokens to append to one sequence. */
+export interface BatchEntry {
+  readonly sequence: CacheHandle;
+  /** [count], at least one and at most `maxTokens` of the runner. */
+  readonly tokens: Int32Array;
+  /** Tokens of the sequence that are in the cache and valid; the new ones are written behind them. Later ones, if any, are forgotten. */
+  readonly position: number;
+  readonly wantsLogits: "none" | "last" | "all";
+}
+
+export interface ModelRunner {
+  readonly spec: ModelSpec;
+  readonly maxSequences: number;
+  /** Most tokens of one entry. */
+  readonly maxTokens: number;
+
+  /** A place for one more sequence, or null when all are taken. Its cache is empty. */
+  allocate(): CacheHandle | null;
+
+  /**
+   * Appends every entry to its sequence, one entry per sequence.
+   * @returns per entry null ("none"), [vocabSize] ("last") or [count × vocabSize] ("all") logits in float32. They are
+   *   views of the runner's memory: the caller may write over them, and they are valid until the next call of any method.
+   * @throws RunTerminatedError after `terminate()`. After any error positions below `position` are as they were, so that
+   *   the same batch may be given again.
+   */
+  forward(batch: readonly BatchEntry[]): Promise<readonly (Float32Array | null)[]>;
+
+  /** Makes the first `length` positions of `to` those of `from`. Not during `forward`. */
+  copyPrefix(from: CacheHandle, to: CacheHandle, length: number): void;
+
+  /** Gives the place back. Not during `forward`. Idempotent. */
+  release(sequence: CacheHandle): void;
+
+  /** Ends the `forward` in flight, if there is one, soon. */
+  terminate(): void;
+
+  /** Waits for the `forward` in flight, then frees everything. Idempotent. */
+  dispose(): Promise<void>;
+}
