@@ -1,0 +1,259 @@
+// Continuous batching over one runner: sequences join and leave between steps. It takes token ids and gives token ids,
+// and knows nothing of text, of the wire or of how the runner computes. A step is plan → run → sample → commit; a
+// failure before the commit leaves every sequence as it was.
+
+import { RunTerminatedError } from "../onnx/errors.ts";
+import type { ModelRunner } from "../onnx/model-runner.ts";
+import { packBatch } from "./batch.ts";
+import { ContextOverflowError, EngineClosedError, InvalidRequestError, QueueFullError } from "./errors.ts";
+import type { EngineSnapshot, SequenceSnapshot } from "./invariants.ts";
+import { uniform } from "./random.ts";
+import { isGreedy, sample } from "./sampler.ts";
+import { type PlanEntry, planStep, type SchedulerOptions } from "./scheduler.ts";
+import { type FinishReason, Sequence, type SequenceOptions } from "./sequence.ts";
+import { SequenceReader } from "./sequence-reader.ts";
+
+export interface EngineOptions {
+  /** Requests that may wait; default 64. */
+  readonly queueLimit?: number;
+  /** Tokens that a sequence may be ahead of its reader; default 16. */
+  readonly windowTokens?: number;
+  /** See SchedulerOptions; default 32. */
+  readonly chunkBesideDecoding?: number;
+  /** See SchedulerOptions; default 128, at most what the runner takes. */
+  readonly chunkAlone?: number;
+  /** Milliseconds of a clock that never goes back. */
+  readonly now?: () => number;
+  /** Called after every step with the state between steps; for tests. */
+  readonly onStep?: (snapshot: EngineSnapshot) => void;
+}
+
+export interface GenerateInput {
+  /** The prompt, at least one token. */
+  readonly ids: ArrayLike<number>;
+  /** `maxTokens` absent: as many as the context has room for. */
+  readonly options: Omit<SequenceOptions, "maxTokens"> & { readonly maxTokens?: number };
+}
+
+export class Engine {
+  readonly #runner: ModelRunner;
+  readonly #queueLimit: number;
+  readonly #windowTokens: number;
+  readonly #scheduler: SchedulerOptions;
+  readonly #now: () => number;
+  readonly #onStep: ((snapshot: EngineSnapshot) => void) | undefined;
+  readonly #eosIds: ReadonlySet<number>;
+  readonly #queued: Sequence[] = [];
+  readonly #running: Sequence[] = [];
+  /** Sequences of the forward in flight. */
+  #inStep: readonly Sequence[] = [];
+  #nextId = 0;
+  #closed = false;
+  #wakeLoop: () => void = () => {};
+  readonly #loop: Promise<void>;
+
+  /** Takes over `runner`: `close` disposes it. */
+  constructor(runner: ModelRunner, options: EngineOptions = {}) {
+    const { chunkBesideDecoding = 32, chunkAlone = 128 } = options;
+    this.#runner = runner;
+    this.#queueLimit = options.queueLimit ?? 64;
+    this.#windowTokens = options.windowTokens ?? 16;
+    this.#scheduler = {
+      chunkBesideDecoding: Math.min(chunkBesideDecoding, runner.maxTokens),
+      chunkAlone: Math.min(chunkAlone, runner.maxTokens),
+    };
+    this.#now = options.now ?? (() => performance.now());
+    this.#onStep = options.onStep;
+    this.#eosIds = new Set(runner.spec.eosIds);
+    this.#loop = this.#run();
+  }
+
+  /**
+   * Generates one answer. It is queued at once, not at the first read. Ending the iteration, or aborting, frees its place before the next step.
+   * Reading is the only pace: a reader that stops holds up its own sequence and no other.
+   * @throws InvalidRequestError, ContextOverflowError, QueueFullError, EngineClosedError at once; while iterating the
+   *   signal's reason, or whatever the runner threw
+   */
+  generate(input: GenerateInput, signal?: AbortSignal): SequenceReader {
+    signal?.throwIfAborted();
+    if (this.#closed) throw new EngineClosedError();
+    const sequence = this.#admit(input);
+    return new SequenceReader(sequence, signal, {
+      taken: () => this.#wakeLoop(),
+      cancel: (reason) => this.#cancel(sequence, reason),
+    });
+  }
+
+  /** The state between steps. */
+  snapshot(): EngineSnapshot {
+    return {
+      maxSequences: this.#runner.maxSequences,
+      queueLimit: this.#queueLimit,
+      contextLength: this.#runner.spec.contextLength,
+      windowTokens: this.#windowTokens,
+      queued: this.#queued.map(snapshotOf),
+      running: this.#running.map(snapshotOf),
+    };
+  }
+
+  /** Fails what waits or runs with EngineClosedError, ends the run in flight and disposes the runner. Idempotent. */
+  async close(): Promise<void> {
+    if (!this.#closed) {
+      this.#closed = true;
+      for (const sequence of [...this.#queued, ...this.#running]) this.#cancel(sequence, new EngineClosedError());
+      this.#runner.terminate();
+      this.#wakeLoop();
+    }
+    await this.#loop;
+    await this.#runner.dispose();
+  }
+
+  #admit({ ids, options }: GenerateInput): Sequence {
+    const { vocabSize, contextLength } = this.#runner.spec;
+    const found: { field: string; description: string }[] = [];
+    const must = (holds: boolean, field: string, description: string) => {
+      if (!holds) found.push({ field, description });
+    };
+    const { temperature, topK, topP, maxTokens } = options;
+    must(temperature >= 0 && Number.isFinite(temperature), "temperature", `must be 0 or more; found ${temperature}.`);
+    must(Number.isInteger(topK) && topK >= 0, "top_k", `must be an integer of 0 or more; found ${topK}.`);
+    must(topP >= 0 && topP <= 1, "top_p", `must be from 0 to 1; found ${topP}.`);
+    must(
+      maxTokens === undefined || (Number.isInteger(maxTokens) && maxTokens >= 1),
+      "max_tokens",
+      `must be an integer of 1 or more; found ${maxTokens}.`,
+    );
+    must(ids.length > 0, "prompt", "has no tokens.");
+    const prompt = Int32Array.from(ids);
+    const foreign = prompt.find((id) => id < 0 || id >= vocabSize);
+    must(foreign === undefined, "prompt", `holds token ${foreign}; the model has ${vocabSize} tokens.`);
+    if (found.length > 0) throw new InvalidRequestError(found);
+    const room = contextLength - prompt.length;
+    if (room < 1 || (maxTokens ?? 1) > room) throw new ContextOverflowError(prompt.length, contextLength, maxTokens);
+    if (this.#queued.length >= this.#queueLimit) throw new QueueFullError(this.#queueLimit);
+
+    const sequence = new Sequence(this.#nextId++, prompt, { ...options, maxTokens: maxTokens ?? room }, this.#now());
+    this.#queued.push(sequence);
+    this.#wakeLoop();
+    return sequence;
+  }
+
+  #cancel(sequence: Sequence, error: unknown): void {
+    sequence.error ??= error;
+    sequence.wake();
+    if (sequence.status === "ended") return;
+    sequence.cancelled = true;
+    // Nobody waits for what is being computed: end it now rather than when it is done.
+    if (this.#inStep.length > 0 && this.#inStep.every((other) => other.cancelled)) this.#runner.terminate();
+    this.#wakeLoop();
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#closed) {
+      this.#dropCancelled();
+      this.#fillPlaces();
+      const views = this.#running.map((sequence) => ({
+        sequence,
+        id: sequence.id,
+        pending: sequence.pending,
+        paused: sequence.events.length >= this.#windowTokens,
+      }));
+      const plan = planStep(views, this.#scheduler).map((entry) => ({ ...entry, sequence: entry.sequence.sequence }));
+      this.#onStep?.(this.snapshot());
+      if (plan.length === 0) {
+        await new Promise<void>((resolve) => {
+          this.#wakeLoop = resolve;
+        });
+      } else {
+        await this.#step(plan);
+      }
+    }
+    this.#dropCancelled();
+  }
+
+  /** One step, or, when several sequences took part in a failed one, a step for each: the one at fault ends, the others go on. */
+  async #step(plan: readonly PlanEntry<Sequence>[]): Promise<void> {
+    this.#inStep = plan.map((entry) => entry.sequence);
+    try {
+      const logits = await this.#runner.forward(packBatch(plan));
+      this.#inStep = [];
+      // Sample everything first: nothing is committed when one row is broken.
+      const tokens = plan.map(({ sequence, samples }, i) => (samples ? this.#sample(sequence, logits[i]!) : undefined));
+      plan.forEach((entry, i) => {
+        this.#commit(entry, tokens[i]);
+      });
+    } catch (error) {
+      this.#inStep = [];
+      if (error instanceof RunTerminatedError || this.#closed) return;
+      if (plan.length === 1) this.#end(plan[0]!.sequence, error);
+      else for (const entry of plan) if (!entry.sequence.cancelled && !this.#closed) await this.#step([entry]);
+    }
+  }
+
+  #sample(sequence: Sequence, logits: Float32Array): number {
+    const { options, length } = sequence;
+    return sample(logits, options, isGreedy(options) ? 0 : uniform(options.seed, length));
+  }
+
+  #commit({ sequence, count }: PlanEntry<Sequence>, token: number | undefined): void {
+    sequence.cached += count;
+    if (token === undefined) return;
+    const timeMs = this.#now() - sequence.askedAtMs;
+    if (this.#eosIds.has(token)) {
+      this.#finish(sequence, "eos", timeMs, token);
+      return;
+    }
+    sequence.append(token);
+    sequence.events.push({ type: "token", id: token, timeMs });
+    if (sequence.generated >= sequence.options.maxTokens) this.#finish(sequence, "length", timeMs);
+    else sequence.wake();
+  }
+
+  #finish(sequence: Sequence, reason: FinishReason, timeMs: number, id?: number): void {
+    sequence.events.push({ type: "finish", reason, timeMs, ...(id === undefined ? {} : { id }) });
+    this.#end(sequence, undefined);
+  }
+
+  /** Gives its place back and tells the reader. */
+  #end(sequence: Sequence, error: unknown): void {
+    for (const list of [this.#queued, this.#running]) {
+      const at = list.indexOf(sequence);
+      if (at >= 0) list.splice(at, 1);
+    }
+    if (sequence.handle) this.#runner.release(sequence.handle);
+    sequence.handle = null;
+    sequence.status = "ended";
+    sequence.error ??= error;
+    sequence.wake();
+  }
+
+  #dropCancelled(): void {
+    for (const sequence of [...this.#queued, ...this.#running]) if (sequence.cancelled) this.#end(sequence, undefined);
+  }
+
+  #fillPlaces(): void {
+    for (let next = this.#queued[0]; next; next = this.#queued[0]) {
+      const handle = this.#runner.allocate();
+      if (!handle) return;
+      this.#queued.shift();
+      next.handle = handle;
+      next.status = "running";
+      next.events.push({ type: "start", timeMs: this.#now() - next.askedAtMs });
+      next.wake();
+      this.#running.push(next);
+    }
+  }
+}
+
+function snapshotOf(sequence: Sequence): SequenceSnapshot {
+  return {
+    id: sequence.id,
+    status: sequence.status,
+    place: sequence.handle?.id,
+    promptLength: sequence.promptLength,
+    length: sequence.length,
+    cached: sequence.cached,
+    maxTokens: sequence.options.maxTokens,
+    unread: sequence.events.length,
+  };
+}

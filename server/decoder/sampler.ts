@@ -1,0 +1,152 @@
+// Picks the next token from a row of logits. Pure: (logits, options, number in [0, 1)) → token id. Nothing is sorted
+// whole and nothing is copied; the order is temperature, then top k, then top p, as in Hugging Face and onnxruntime-genai.
+// Equal logits rank by token id, the lower first.
+
+import { LogitsError } from "./errors.ts";
+
+export interface SamplingOptions {
+  /** 0 picks the largest logit. */
+  readonly temperature: number;
+  /** Only the k largest may be drawn; 0 is no limit, 1 picks the largest. */
+  readonly topK: number;
+  /** Only the fewest whose probabilities reach p may be drawn, never fewer than one; 1 is no limit. */
+  readonly topP: number;
+}
+
+export function isGreedy({ temperature, topK, topP }: SamplingOptions): boolean {
+  return temperature === 0 || topK === 1 || topP === 0;
+}
+
+/**
+ * @param logits [vocabSize], any scale; not changed
+ * @param draw number in [0, 1), unused when greedy
+ * @throws LogitsError when there is no largest logit
+ */
+export function sample(logits: Float32Array, options: SamplingOptions, draw: number): number {
+  const best = argmax(logits);
+  if (isGreedy(options)) return best;
+  const { temperature, topK, topP } = options;
+  if (topK > 0 && topK < logits.length) return drawFromTop(logits, topK, temperature, topP, draw);
+  const floor = topP < 1 ? nucleusFloor(logits, logits[best]!, temperature, topP) : { logit: -Infinity, lastId: -1 };
+  return drawAbove(logits, logits[best]!, floor, temperature, draw);
+}
+
+/** The id of the largest logit, the lowest id of equals. @throws LogitsError */
+export function argmax(logits: Float32Array): number {
+  let best = -1;
+  let largest = -Infinity;
+  for (let id = 0; id < logits.length; id++) {
+    const logit = logits[id]!;
+    if (logit > largest) {
+      largest = logit;
+      best = id;
+    } else if (Number.isNaN(logit)) {
+      throw new LogitsError();
+    }
+  }
+  if (best === -1 || largest === Infinity) throw new LogitsError();
+  return best;
+}
+
+/** Top k through a heap of k ids whose root is the worst kept, then top p over those in order. */
+function drawFromTop(logits: Float32Array, k: number, temperature: number, topP: number, draw: number): number {
+  const heap = new Int32Array(k);
+  // a ranks behind b
+  const worse = (a: number, b: number) => logits[a]! < logits[b]! || (logits[a]! === logits[b]! && a > b);
+  const sink = (from: number) => {
+    for (let at = from; ; ) {
+      let worst = at;
+      for (const child of [2 * at + 1, 2 * at + 2]) if (child < k && worse(heap[child]!, heap[worst]!)) worst = child;
+      if (worst === at) return;
+      [heap[at], heap[worst]] = [heap[worst]!, heap[at]!];
+      at = worst;
+    }
+  };
+  for (let id = 0; id < k; id++) heap[id] = id;
+  for (let at = (k >> 1) - 1; at >= 0; at--) sink(at);
+  let threshold = logits[heap[0]!]!;
+  for (let id = k; id < logits.length; id++) {
+    if (logits[id]! > threshold) {
+      heap[0] = id;
+      sink(0);
+      threshold = logits[heap[0]!]!;
+    }
+  }
+  const ids = heap.sort((a, b) => logits[b]! - logits[a]! || a - b);
+  const largest = logits[ids[0]!]!;
+  const weights = Float64Array.from(ids, (id) => weight(logits[id]!, largest, temperature));
+  const all = weights.reduce((sum, value) => sum + value, 0);
+  let kept = 0;
+  let mass = 0;
+  while (kept < k && (kept === 0 || mass < topP * all)) mass += weights[kept++]!;
+  let left = draw * mass;
+  for (let rank = 0; rank < kept; rank++) {
+    left -= weights[rank]!;
+    if (left < 0) return ids[rank]!;
+  }
+  return ids[0]!; // rounding left a remainder: the likeliest
+}
+
+/** The least logit that top p keeps; of those equal to it, ids up to `lastId` are kept. */
+interface Floor {
+  readonly logit: number;
+  readonly lastId: number;
+}
+
+const bins = 1024;
+const farthest = 40; // e^-40 of the largest weight: what lies beyond shares the last bin
+const masses = new Float64Array(bins);
+
+/**
+ * The floor of the nucleus, exact without sorting the vocabulary: masses are added up per bin of distance from the
+ * largest logit, and only the bin in which the sum crosses p is sorted.
+ */
+function nucleusFloor(logits: Float32Array, largest: number, temperature: number, topP: number): Floor {
+  let least = largest;
+  for (let id = 0; id < logits.length; id++) if (logits[id]! < least) least = logits[id]!;
+  const spread = Math.min(farthest, Math.max((largest - least) / temperature, 1e-6));
+  const binOf = (logit: number) => Math.min(bins - 1, Math.floor(((largest - logit) / temperature / spread) * bins));
+  masses.fill(0);
+  let all = 0;
+  for (let id = 0; id < logits.length; id++) {
+    const mass = weight(logits[id]!, largest, temperature);
+    if (!(mass > 0)) continue;
+    masses[binOf(logits[id]!)]! += mass;
+    all += mass;
+  }
+  const target = topP * all;
+  let bin = 0;
+  let mass = 0;
+  while (bin < bins - 1 && mass + masses[bin]! < target) mass += masses[bin++]!;
+  const crossing: number[] = [];
+  for (let id = 0; id < logits.length; id++) if (binOf(logits[id]!) === bin) crossing.push(id);
+  crossing.sort((a, b) => logits[b]! - logits[a]! || a - b);
+  let last = crossing[0]!;
+  for (const id of crossing) {
+    last = id;
+    mass += weight(logits[id]!, largest, temperature);
+    if (mass >= target) break;
+  }
+  return { logit: logits[last]!, lastId: last };
+}
+
+/** Draws among the logits above the floor, in the order of ids. */
+function drawAbove(logits: Float32Array, largest: number, floor: Floor, temperature: number, draw: number): number {
+  const kept = (id: number) => logits[id]! > floor.logit || (logits[id]! === floor.logit && id <= floor.lastId);
+  let mass = 0;
+  for (let id = 0; id < logits.length; id++) if (kept(id)) mass += weight(logits[id]!, largest, temperature);
+  let left = draw * mass;
+  let last = -1;
+  for (let id = 0; id < logits.length; id++) {
+    if (!kept(id)) continue;
+    last = id;
+    left -= weight(logits[id]!, largest, temperature);
+    if (left < 0) return id;
+  }
+  return last; // rounding left a remainder
+}
+
+/** Unnormalised probability; 1 for the largest logit. */
+function weight(logit: number, largest: number, temperature: number): number {
+  return Math.exp((logit - largest) / temperature);
+}

@@ -1,0 +1,83 @@
+// One answer in the making: prompt, generated tokens, how far the cache is, and the events its reader has not yet
+// taken. A sequence does not know the others, the runner or the clock.
+
+import type { CacheHandle } from "../onnx/model-runner.ts";
+import type { SamplingOptions } from "./sampler.ts";
+
+export interface SequenceOptions extends SamplingOptions {
+  readonly seed: bigint;
+  /** Tokens after which the answer ends at the latest. */
+  readonly maxTokens: number;
+}
+
+export type FinishReason = "eos" | "length";
+
+/** What a reader of a sequence receives. Times are milliseconds since it was asked for. */
+export type TokenEvent =
+  /** It has a place and its prompt is about to be computed. */
+  | { readonly type: "start"; readonly timeMs: number }
+  | { readonly type: "token"; readonly id: number; readonly timeMs: number }
+  /** `id` is the token that ended it; only for "eos". */
+  | { readonly type: "finish"; readonly reason: FinishReason; readonly id?: number; readonly timeMs: number };
+
+/** `queued` has no place in the cache; `running` has one; `ended` has given it back. */
+export type SequenceStatus = "queued" | "running" | "ended";
+
+export class Sequence {
+  readonly id: number;
+  readonly options: SequenceOptions;
+  readonly promptLength: number;
+  readonly askedAtMs: number;
+  status: SequenceStatus = "queued";
+  handle: CacheHandle | null = null;
+  /** Prompt and generated tokens; the first `length` are filled. */
+  readonly #tokens: Int32Array;
+  #length: number;
+  /** Tokens whose keys and values are in the cache. All but the last generated one, once the prompt is through. */
+  cached = 0;
+  /** Its reader has gone: it leaves before the next step. */
+  cancelled = false;
+  /** Events that the reader has not taken. */
+  readonly events: TokenEvent[] = [];
+  error: unknown;
+  /** Called when there is an event, an error or an end to be read. */
+  wake: () => void = () => {};
+
+  constructor(id: number, prompt: Int32Array, options: SequenceOptions, askedAtMs: number) {
+    this.id = id;
+    this.options = options;
+    this.promptLength = prompt.length;
+    this.askedAtMs = askedAtMs;
+    this.#tokens = new Int32Array(prompt.length + options.maxTokens);
+    this.#tokens.set(prompt);
+    this.#length = prompt.length;
+  }
+
+  /** Prompt and generated tokens. */
+  get length(): number {
+    return this.#length;
+  }
+
+  get generated(): number {
+    return this.#length - this.promptLength;
+  }
+
+  /** Tokens that the model has not seen: the rest of the prompt, or the last generated one. */
+  get pending(): number {
+    return this.#length - this.cached;
+  }
+
+  /** Whether the next step gives it a token whatever the chunk size. */
+  get decoding(): boolean {
+    return this.pending === 1;
+  }
+
+  /** The next `count` tokens for the model, in place. */
+  next(count: number): Int32Array {
+    return this.#tokens.subarray(this.cached, this.cached + count);
+  }
+
+  append(token: number): void {
+    this.#tokens[this.#length++] = token;
+  }
+}
