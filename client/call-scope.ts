@@ -7,6 +7,7 @@ import { ApiError, fromGrpcError } from "@modelwire/proto";
 import type { CallOptions } from "./call-options.ts";
 import { joinMetadata } from "./call-options.ts";
 import type { Connection } from "./connection.ts";
+import { onAbort } from "./on-abort.ts";
 import type { Bounds } from "./retry.ts";
 
 /** The part that all call objects of grpc-js share. */
@@ -35,13 +36,11 @@ export class CallScope implements Bounds {
     this.deadline = this.#timeoutMs === undefined ? undefined : Date.now() + this.#timeoutMs;
     this.#metadata = joinMetadata(connection.metadata, options.metadata);
     const cancel = (reason: unknown) => this.#ends.abort(reason);
-    const onAbort = () => cancel(options.signal?.reason);
     const exit = connection.enter(cancel);
-    if (options.signal?.aborted) onAbort();
-    else options.signal?.addEventListener("abort", onAbort, { once: true });
+    const off = onAbort(options.signal, () => cancel(options.signal?.reason));
     this.#leave = () => {
       exit();
-      options.signal?.removeEventListener("abort", onAbort);
+      off();
     };
   }
 

@@ -4,6 +4,7 @@ import type { ChatDelta, StreamChatResponse } from "@modelwire/proto";
 import { ApiError } from "@modelwire/proto";
 import type { ChatResult } from "./chat-types.ts";
 import { chatResult } from "./chat-types.ts";
+import { onAbort } from "./on-abort.ts";
 
 /**
  * The answer to one question.
@@ -18,7 +19,7 @@ import { chatResult } from "./chat-types.ts";
  */
 export class ChatStream implements AsyncIterable<string> {
   readonly #responses: AsyncIterator<StreamChatResponse>;
-  readonly #cancel: (reason?: unknown) => void;
+  readonly #cancelled = new AbortController();
   readonly #received: StreamChatResponse[] = [];
   readonly #texts = new Map<number, string>();
   /** The fetch that is under way, shared by all who wait for the same message. */
@@ -26,9 +27,12 @@ export class ChatStream implements AsyncIterable<string> {
   #result: ChatResult | undefined;
   #end: { error?: unknown } | undefined;
 
-  constructor(responses: AsyncIterable<StreamChatResponse>, cancel: (reason?: unknown) => void) {
-    this.#responses = responses[Symbol.asyncIterator]();
-    this.#cancel = cancel;
+  /**
+   * @param open makes the call, which must begin at the first read and end when the signal aborts
+   * @param signal of the caller
+   */
+  constructor(open: (signal: AbortSignal) => AsyncIterable<StreamChatResponse>, signal?: AbortSignal) {
+    this.#responses = responses(open, this.#cancelled, signal);
   }
 
   /** The text of choice 0 that has been received so far: what there is of an answer that was cancelled. */
@@ -76,7 +80,7 @@ export class ChatStream implements AsyncIterable<string> {
 
   /** Ends the call. What is waiting for it, and whoever reads on, gets an ApiError with code CANCELLED. Twice is no error. */
   cancel(reason?: unknown): void {
-    if (this.#end === undefined) this.#cancel(reason);
+    this.#cancelled.abort(reason);
   }
 
   /** Whether there is a message at this place; waits for it to come. @throws what the call ended with. */
@@ -122,8 +126,22 @@ export class ChatStream implements AsyncIterable<string> {
   /** A loop was left: cancels, and waits until the call has really ended. */
   async #abandon(): Promise<void> {
     if (this.#end) return;
-    this.#cancel();
+    this.cancel();
     // A fetch under way ends with CANCELLED now, and tells those who wait for it; with none, this one finds the end.
     await this.#has(Number.POSITIVE_INFINITY).catch(() => {});
+  }
+}
+
+/** The call's messages. The caller's signal is listened to while it runs, so that an answer nobody reads leaves nothing on it. */
+async function* responses(
+  open: (signal: AbortSignal) => AsyncIterable<StreamChatResponse>,
+  cancelled: AbortController,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<StreamChatResponse, void, undefined> {
+  const off = onAbort(signal, () => cancelled.abort(signal?.reason));
+  try {
+    yield* open(cancelled.signal);
+  } finally {
+    off();
   }
 }

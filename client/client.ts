@@ -84,12 +84,9 @@ export function createClient(address: string, options: ClientOptions = {}): Mode
     },
     chat: {
       ...chat,
-      stream: (input, call = {}) => {
-        const own = new AbortController();
-        const signal = call.signal ? AbortSignal.any([call.signal, own.signal]) : own.signal;
-        return new ChatStream(chat.streamChat(toChatRequest(input), { ...call, signal }), (reason) =>
-          own.abort(reason),
-        );
+      stream: (input, call) => {
+        const request = toChatRequest(input);
+        return new ChatStream((signal) => chat.streamChat(request, { ...call, signal }), call?.signal);
       },
       complete: async (input, call) => fromChatResponse(await chat.chat(toChatRequest(input) as never, call)),
     },
