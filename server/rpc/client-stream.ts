@@ -1,4 +1,6 @@
 // A client-streaming call: messages in as the handler takes them, one response out, possibly before the last message.
+
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { create, type DescMethod } from "@bufbuild/protobuf";
 import type { handleClientStreamingCall, ServerReadableStream } from "@grpc/grpc-js";
 import type { Handler, RequestOf, ResponseOf } from "@modelwire/proto";
@@ -29,8 +31,11 @@ export function clientStream<M extends DescMethod & { methodKind: "client_stream
 
 /**
  * The call's messages. A plain `for await` over the call would destroy it at the end of input and the answer with it
- * (grpc/grpc-node#1839), hence destroyOnReturn. A client that leaves ends the iteration with an error and not as if
- * its stream were complete.
+ * (grpc/grpc-node#1839), hence destroyOnReturn.
+ *
+ * A client that leaves must end the iteration with an error: half an upload is no upload. grpc-js reports the end of a
+ * reset stream like that of a complete one, and the cancellation only when Node.js has closed the stream some ticks
+ * later. So the end is believed one turn of the event loop later, if the call has not been cancelled by then.
  */
 async function* messages<M extends DescMethod>(
   call: ServerReadableStream<RequestOf<M>, ResponseOf<M>>,
@@ -43,6 +48,7 @@ async function* messages<M extends DescMethod>(
       yield message as RequestOf<M>;
       signal.throwIfAborted();
     }
+    await nextTurn();
     signal.throwIfAborted();
   } finally {
     signal.removeEventListener("abort", wake);

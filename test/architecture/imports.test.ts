@@ -1,0 +1,90 @@
+// Who may import whom, as docs/architecture.md draws it. It reads import statements as text and resolves nothing.
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+
+/** Part → the parts of ours that it may import besides itself. Longest prefix wins. */
+const MAY: Record<string, string[]> = {
+  proto: [],
+  client: ["proto"],
+  "server/rpc": ["proto"],
+  "server/mlmodel": ["proto"],
+  "server/store": ["proto", "server/mlmodel"],
+  "server/onnx": [],
+  "server/decoder": ["server/onnx"],
+  "server/tokenizer": [],
+  "server/inference": ["server/onnx", "server/decoder", "server/tokenizer"],
+  "server/services": ["proto", "server/rpc", "server/store", "server/inference"],
+  "server/cli": ["proto", "client", "server/cli", "server"],
+  server: ["proto", "client", "server/rpc", "server/services", "server/store", "server/inference", "server/onnx"],
+};
+
+/** Files that only the process may reach past an interface for. */
+const CONCRETE = /^server\/(store\/open|store\/sql\/|store\/artifacts\/)/;
+
+const sources = Object.keys(MAY).flatMap((part) =>
+  part.includes("/") || part === "server"
+    ? []
+    : readdirSync(join(ROOT, part), { recursive: true, encoding: "utf8" }).map((file) => join(part, file)),
+);
+const serverSources = readdirSync(join(ROOT, "server"), { recursive: true, encoding: "utf8" }).map((file) =>
+  join("server", file),
+);
+const files = [...sources, ...serverSources].filter(
+  (file) => file.endsWith(".ts") && !/(^|\/)(dist|node_modules|gen)\//.test(file),
+);
+
+function partOf(file: string): string {
+  const parts = Object.keys(MAY).filter((part) => file.startsWith(`${part}/`));
+  return parts.sort((a, b) => b.length - a.length)[0] ?? "elsewhere";
+}
+
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(ROOT, file), "utf8");
+  return [...text.matchAll(/(?:\bfrom|\bimport)\s*\(?\s*"([^"]+)"/g)].flatMap(([, specifier = ""]) => {
+    if (specifier.startsWith(".")) return [relative(ROOT, join(ROOT, dirname(file), specifier))];
+    if (specifier === "@modelwire/proto") return ["proto/index.ts"];
+    if (specifier === "@modelwire/client") return ["client/index.ts"];
+    return [];
+  });
+}
+
+function forbidden(file: string, imported: string): boolean {
+  const [from, to] = [partOf(file), partOf(imported)];
+  if (from !== to && !(MAY[from] ?? []).includes(to)) return true;
+  return CONCRETE.test(imported) && !CONCRETE.test(file) && from !== "server" && from !== "server/store";
+}
+
+test("every import follows an arrow of the architecture", () => {
+  expect(files.length).toBeGreaterThan(40);
+  const wrong = files.flatMap((file) =>
+    importsOf(file)
+      .filter((to) => forbidden(file, to))
+      .map((to) => `${file} → ${to}`),
+  );
+  expect(wrong).toEqual([]);
+});
+
+test("the check sees a forbidden import", () => {
+  expect(forbidden("client/index.ts", "server/app.ts")).toBe(true);
+  expect(forbidden("server/decoder/engine.ts", "server/tokenizer/tokenizer.ts")).toBe(true);
+  expect(forbidden("server/services/chat-service.ts", "server/store/sql/runs.ts")).toBe(true);
+  expect(forbidden("server/decoder/engine.ts", "server/onnx/model-runner.ts")).toBe(false);
+});
+
+test("only one file of the server sees a native pointer", () => {
+  const users = files.filter((file) => /from "koffi"/.test(readFileSync(join(ROOT, file), "utf8")));
+  expect(users.every((file) => file.startsWith("server/onnx/"))).toBe(true);
+});
+
+test("no model family is named in the decoder", () => {
+  const named = files.filter(
+    (file) =>
+      file.startsWith("server/decoder/") &&
+      /phi|llama|qwen|gemma|mistral/i.test(readFileSync(join(ROOT, file), "utf8")),
+  );
+  expect(named).toEqual([]);
+});
