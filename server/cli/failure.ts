@@ -1,0 +1,74 @@
+// Says what went wrong and what to do about it. It must never decide whether something went wrong.
+import { ApiError, Code } from "@modelwire/client";
+import type { Io } from "./command.ts";
+import { Interrupted, UsageError } from "./command.ts";
+import { printable } from "./words.ts";
+
+/** Prints an error. @returns the exit code: 2 for a wrong command line, 130 or 143 after a signal, else 1. */
+export function reportFailure(error: unknown, io: Io, command?: string): number {
+  const say = (line: string) => io.stderr.write(`${printable(line)}\n`);
+  const interrupt = io.signal.reason;
+  if (io.signal.aborted && interrupt instanceof Interrupted) {
+    say("interrupted");
+    return interrupt.exitCode;
+  }
+  if (error instanceof UsageError) {
+    say(`modelwire: ${error.message}`);
+    if (error.hint) say(`  ${error.hint}`);
+    say(`  see: modelwire ${command ? `${command} ` : ""}--help`);
+    return 2;
+  }
+  if (error instanceof ApiError) {
+    for (const line of failureLines(error)) say(line);
+    return 1;
+  }
+  const text = error instanceof Error ? error.message : String(error);
+  say(`modelwire: ${text}`);
+  if (error instanceof Error && io.env.MODELWIRE_DEBUG) say(error.stack ?? "");
+  return 1;
+}
+
+/** Message and reason, then each violation, the request id, and what to do. */
+export function failureLines(error: ApiError): string[] {
+  const codes = [error.codeName, error.reason].filter(Boolean).join(", ");
+  // The message of a request with wrong fields repeats them; here they have lines of their own.
+  const listed = error.violations.length > 0 && error.message.startsWith(`${error.violations[0]?.field}: `);
+  const advice = adviceFor(error);
+  return [
+    `modelwire: ${listed ? "the request was refused" : error.message} (${codes})`,
+    ...error.violations.map(({ field, description }) => `  ${field}: ${description}`),
+    ...(error.retryAfterMs ? [`  try again in ${Math.ceil(error.retryAfterMs / 1000)} s`] : []),
+    ...(error.requestId ? [`  request id, for the server's log: ${error.requestId}`] : []),
+    ...(advice ? [`  ${advice}`] : []),
+  ];
+}
+
+function adviceFor(error: ApiError): string | undefined {
+  switch (error.reason) {
+    case "MODEL_NOT_FOUND":
+    case "MODEL_NOT_READY":
+      return "see what there is: modelwire models list";
+    case "ARTIFACT_NOT_FOUND":
+      return "see its files: modelwire models files <model>";
+    case "CONTEXT_OVERFLOW":
+      return "ask for less with --max-tokens, or begin a new conversation (/reset)";
+    case "REQUEST_ID_REUSED":
+      return "take another --request-id, or leave it out";
+    case "DIGEST_MISMATCH":
+      return "run the same command again";
+    case "SHUTTING_DOWN":
+      return "try again when the server is back";
+    default:
+  }
+  switch (error.code) {
+    case Code.UNAVAILABLE:
+      return "start a server with: modelwire serve; or name another one with --address";
+    case Code.UNIMPLEMENTED:
+      return "this address answers gRPC, but it is no Modelwire server, or an older one";
+    case Code.UNAUTHENTICATED:
+    case Code.PERMISSION_DENIED:
+      return "check --tls-cert and --tls-key";
+    default:
+      return undefined;
+  }
+}

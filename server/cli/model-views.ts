@@ -1,0 +1,79 @@
+// Models, files and loaded models as tables, lists and JSON. It must never fetch anything.
+import { toJson as messageToJson } from "@bufbuild/protobuf";
+import { durationMs, timestampDate } from "@bufbuild/protobuf/wkt";
+import type { LoadedModel, Model, ModelFile } from "@modelwire/client";
+import { ModelStatus } from "@modelwire/client";
+import { LoadedModelSchema, ModelFileSchema, ModelSchema } from "@modelwire/proto";
+import { duration, printable, size, table } from "./words.ts";
+
+/** Rows for {@link table}. */
+export function modelRows(models: readonly Model[]): string[][] {
+  const rows = models.map((model) => [
+    model.modelId,
+    model.name,
+    ModelStatus[model.status] ?? "",
+    size(model.sizeBytes),
+    created(model),
+    model.task || model.flavors.join(","),
+  ]);
+  return [["MODEL ID", "NAME", "STATUS", "SIZE", "CREATED", "TASK"], ...rows];
+}
+
+/** Everything about one model, a line each. */
+export function modelDetails(model: Model): string {
+  const pairs = (map: Readonly<Record<string, string>>) => Object.entries(map).map(([key, value]) => `${key}=${value}`);
+  const facts: [string, string][] = [
+    ["id", model.modelId],
+    ["name", model.name],
+    ["uri", model.modelUri],
+    ["status", `${ModelStatus[model.status]}${model.statusMessage ? `: ${model.statusMessage}` : ""}`],
+    ["task", model.task],
+    ["flavors", model.flavors.join(", ")],
+    ["type", model.modelType],
+    ["size", `${size(model.sizeBytes)} (${model.sizeBytes} bytes)`],
+    ["created", created(model)],
+    ["experiment", model.experimentId],
+    ["run", model.sourceRunId],
+    ["location", model.artifactLocation],
+    ["inputs", model.signature?.inputs ?? ""],
+    ["outputs", model.signature?.outputs ?? ""],
+    ...pairs(model.params).map((pair): [string, string] => ["param", pair]),
+    ...pairs(model.tags).map((pair): [string, string] => ["tag", pair]),
+  ];
+  const known = facts.filter(([, value]) => value !== "");
+  return known.map(([name, value]) => `${name.padEnd(11)}${printable(value)}\n`).join("");
+}
+
+/** Rows for {@link table}. */
+export function fileRows(files: readonly ModelFile[]): string[][] {
+  const rows = files.map((file) => [file.path, size(file.sizeBytes), file.sha256 || "unknown"]);
+  return [["PATH", "SIZE", "SHA-256"], ...rows];
+}
+
+/** A table of loaded models, and below it what loading found worth saying. */
+export function loadedText(models: readonly LoadedModel[]): string {
+  const rows = models.map((model) => [
+    model.modelId,
+    model.name,
+    `${model.contextLength} tokens`,
+    `${model.maxSequences} at a time`,
+    model.loadTime ? duration(durationMs(model.loadTime)) : "",
+  ]);
+  const warnings = models.flatMap((model) => model.warnings.map((warning) => `warning: ${printable(warning)}\n`));
+  return table([["MODEL ID", "NAME", "CONTEXT", "SEQUENCES", "LOADED IN"], ...rows]) + warnings.join("");
+}
+
+/** Protobuf JSON with its field names in camelCase; one message, or a list of them. */
+export function toJson(kind: "model" | "models", what: Model | readonly Model[]): string;
+export function toJson(kind: "files", what: readonly ModelFile[]): string;
+export function toJson(kind: "loaded", what: readonly LoadedModel[]): string;
+export function toJson(kind: "model" | "models" | "files" | "loaded", what: unknown): string {
+  const schemas = { model: ModelSchema, models: ModelSchema, files: ModelFileSchema, loaded: LoadedModelSchema };
+  const options = { alwaysEmitImplicit: true };
+  const convert = (message: unknown) => messageToJson(schemas[kind], message as never, options);
+  return `${JSON.stringify(Array.isArray(what) ? what.map(convert) : convert(what), undefined, 2)}\n`;
+}
+
+function created(model: Model): string {
+  return model.creationTime ? timestampDate(model.creationTime).toISOString().slice(0, 19).replace("T", " ") : "";
+}
