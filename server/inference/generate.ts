@@ -1,0 +1,179 @@
+// One chat request in the worker: messages → prompt ids → the engine's tokens → text. It knows nothing of threads and
+// messages between them; who iterates it sets the pace.
+
+import type { Engine, GenerateInput } from "../decoder/engine.ts";
+import { answerSeed } from "../decoder/random.ts";
+import type { TokenEvent } from "../decoder/sequence.ts";
+import { chatPrompt } from "../tokenizer/chat-prompt.ts";
+import { TextStream } from "../tokenizer/text-stream.ts";
+import { InferenceError, type Violation } from "./errors.ts";
+import type { LoadedModel } from "./model.ts";
+import type {
+  GenerateEvent,
+  GenerateRequest,
+  GenerationDefaults,
+  ModelInfo,
+  ResolvedOptions,
+  Timings,
+} from "./types.ts";
+
+/**
+ * @param randomSeed used when the request has none
+ * @throws InferenceError or an error that `toInferenceError` knows, or the signal's reason
+ */
+export async function* generateChat(
+  { engine, tokenizer, template, info }: LoadedModel,
+  request: GenerateRequest,
+  signal: AbortSignal,
+  randomSeed: () => bigint,
+): AsyncGenerator<GenerateEvent, void, undefined> {
+  if (request.messages.length === 0) throw invalid([{ field: "messages", description: "must not be empty." }]);
+  const wanted = resolveOptions(request, info.defaults);
+  if (!template)
+    throw new InferenceError(
+      "TEMPLATE_FAILED",
+      "The folder of this model has no chat template, so it cannot be chatted with.",
+    );
+  const ids = chatPrompt(template, tokenizer, request.messages);
+  const seed = request.options.seed ?? randomSeed();
+  const maxTokens = request.options.maxTokens ?? answerRoom(info, ids.length);
+  const options: ResolvedOptions = { ...wanted, maxTokens: maxTokens ?? 0 };
+
+  const answers = startAnswers(engine, { ids, options: { ...options, maxTokens, seed } }, options.n, signal);
+  const streams = answers.map(() => ({ text: new TextStream(tokenizer, options.stop), tokenIds: [] as number[] }));
+  const clock = new Clock();
+  let completionTokens = 0;
+  try {
+    for await (const { index, event } of merged(answers)) {
+      clock.see(event);
+      const stream = streams[index]!;
+      if (event.type === "token") {
+        completionTokens++;
+        stream.tokenIds.push(event.id);
+        const { text, stop } = stream.text.push(event.id);
+        if (text !== "" || stop !== undefined)
+          yield { type: "delta", index, text, tokenIds: stream.tokenIds.splice(0) };
+        if (stop !== undefined) {
+          await answers[index]!.return();
+          yield { type: "finish", index, reason: "stop", stopString: stop };
+        }
+      } else if (event.type === "finish") {
+        const { text, stop } = stream.text.flush();
+        if (text !== "" || stream.tokenIds.length > 0)
+          yield { type: "delta", index, text, tokenIds: stream.tokenIds.splice(0) };
+        if (stop !== undefined) yield { type: "finish", index, reason: "stop", stopString: stop };
+        else yield { type: "finish", index, reason: event.reason === "eos" ? "stop" : "length" };
+      }
+    }
+    const usage = { promptTokens: ids.length, completionTokens, cachedPromptTokens: 0 };
+    yield { type: "done", usage, timings: clock.timings(completionTokens), seed, options };
+  } finally {
+    for (const answer of answers) await answer.return();
+  }
+}
+
+/** Tokens that an answer may have where the request is silent; undefined when the prompt leaves none, which the engine refuses. */
+function answerRoom({ contextLength, defaults }: ModelInfo, promptTokens: number): number | undefined {
+  const total = Math.min(contextLength, defaults.maxTokens ?? contextLength);
+  if (total > promptTokens) return total - promptTokens;
+  return contextLength > promptTokens ? contextLength - promptTokens : undefined;
+}
+
+type Answer = ReturnType<Engine["generate"]>;
+
+/** All or none: a queue that takes only some of the answers takes none. */
+function startAnswers(engine: Engine, { ids, options }: GenerateInput, count: number, signal: AbortSignal): Answer[] {
+  const answers: Answer[] = [];
+  try {
+    for (let index = 0; index < count; index++) {
+      answers.push(engine.generate({ ids, options: { ...options, seed: answerSeed(options.seed, index) } }, signal));
+    }
+    return answers;
+  } catch (error) {
+    for (const answer of answers) void answer.return();
+    throw error;
+  }
+}
+
+/** The events of several answers as they come; each is asked for its next one only when the last has been taken. */
+async function* merged(
+  answers: readonly Answer[],
+): AsyncGenerator<{ index: number; event: TokenEvent }, void, undefined> {
+  const ask = async (index: number) => ({ index, result: await answers[index]!.next() });
+  const asked = new Map(answers.map((_, index) => [index, ask(index)]));
+  while (asked.size > 0) {
+    const { index, result } = await Promise.race(asked.values());
+    asked.delete(index);
+    if (result.done) continue;
+    yield { index, event: result.value };
+    asked.set(index, ask(index));
+  }
+}
+
+/** Every violation of a request, not the first. @throws InferenceError INVALID_OPTION */
+function resolveOptions(
+  { options }: GenerateRequest,
+  defaults: GenerationDefaults,
+): Omit<ResolvedOptions, "maxTokens"> {
+  const found: Violation[] = [];
+  const must = (holds: boolean, field: string, description: string) => {
+    if (!holds) found.push({ field, description });
+  };
+  const {
+    temperature = defaults.temperature,
+    topK = defaults.topK,
+    topP = defaults.topP,
+    stop = [],
+    n = 1,
+    seed,
+    maxTokens,
+  } = options;
+  must(temperature >= 0 && temperature <= 100, "temperature", `must be from 0 to 100; found ${temperature}.`);
+  must(Number.isInteger(topK) && topK >= 0, "top_k", `must be an integer of 0 or more; found ${topK}.`);
+  must(topP >= 0 && topP <= 1, "top_p", `must be from 0 to 1; found ${topP}.`);
+  must(Number.isInteger(n) && n >= 1 && n <= 16, "n", `must be an integer from 1 to 16; found ${n}.`);
+  must(
+    maxTokens === undefined || (Number.isInteger(maxTokens) && maxTokens >= 1),
+    "max_tokens",
+    `must be an integer of 1 or more; found ${maxTokens}.`,
+  );
+  must(seed === undefined || (seed >= 0n && seed < 2n ** 64n), "seed", `must be from 0 to 2^64 - 1; found ${seed}.`);
+  must(stop.length <= 16, "stop", `may hold 16 strings; found ${stop.length}.`);
+  stop.forEach((text, i) => {
+    must(text.length >= 1 && text.length <= 256, `stop[${i}]`, `must have 1 to 256 characters; found ${text.length}.`);
+  });
+  if (found.length > 0) throw invalid(found);
+  return { temperature, topK, topP, stop: [...stop], n };
+}
+
+function invalid(violations: readonly Violation[]): InferenceError {
+  const list = violations.map(({ field, description }) => `${field} ${description}`).join(" ");
+  return new InferenceError("INVALID_OPTION", `The request cannot be answered: ${list}`, { violations });
+}
+
+/** Adds up timings from the events of all answers. */
+class Clock {
+  #started: number | undefined;
+  #first: number | undefined;
+  #last = 0;
+  #answers = 0;
+
+  see(event: TokenEvent): void {
+    if (event.type === "start") {
+      this.#answers++;
+      this.#started ??= event.timeMs;
+    } else {
+      this.#first ??= event.timeMs;
+      this.#last = Math.max(this.#last, event.timeMs);
+    }
+  }
+
+  timings(tokens: number): Timings {
+    const queueMs = this.#started ?? 0;
+    const timeToFirstTokenMs = this.#first ?? queueMs;
+    const generationMs = Math.max(0, this.#last - timeToFirstTokenMs);
+    const later = tokens - this.#answers;
+    const tokensPerSecond = generationMs > 0 && later > 0 ? (later * 1000) / generationMs : 0;
+    return { queueMs, promptMs: timeToFirstTokenMs - queueMs, timeToFirstTokenMs, generationMs, tokensPerSecond };
+  }
+}

@@ -1,0 +1,40 @@
+// What the host and the worker say to each other. Every request has an id of the host's choosing; a `generate` is
+// answered by events and one end, everything else by one reply.
+
+import type { ErrorData } from "./errors.ts";
+import type { FolderReport, GenerateEvent, GenerateRequest, LoadOptions, ModelInfo, ModelStats } from "./types.ts";
+
+export type ToWorker =
+  | {
+      readonly type: "load";
+      readonly id: number;
+      readonly key: string;
+      readonly folder: string;
+      readonly options: LoadOptions;
+    }
+  | { readonly type: "unload"; readonly id: number; readonly key: string }
+  | { readonly type: "inspect"; readonly id: number; readonly folder: string }
+  | { readonly type: "stats"; readonly id: number }
+  | { readonly type: "close"; readonly id: number }
+  /** `credits`: events that may be sent before the reader has taken any. */
+  | { readonly type: "generate"; readonly id: number; readonly request: GenerateRequest; readonly credits: number }
+  /** The reader of generation `id` took events. */
+  | { readonly type: "credit"; readonly id: number; readonly credits: number }
+  /** The reader of generation `id` has gone. */
+  | { readonly type: "cancel"; readonly id: number }
+  /** End every generation of a model. */
+  | { readonly type: "cancelAll"; readonly key: string };
+
+export interface Replies {
+  load: ModelInfo;
+  unload: undefined;
+  inspect: FolderReport;
+  stats: readonly ModelStats[];
+  close: undefined;
+}
+
+export type FromWorker =
+  | { readonly type: "reply"; readonly id: number; readonly value: Replies[keyof Replies] }
+  | { readonly type: "failure"; readonly id: number; readonly error: ErrorData }
+  | { readonly type: "event"; readonly id: number; readonly event: GenerateEvent }
+  | { readonly type: "end"; readonly id: number; readonly error?: ErrorData };

@@ -1,0 +1,145 @@
+// A model folder in use: engine, tokenizer and chat template together. Opening collects what is wrong with any of them
+// before it gives up.
+
+import { Engine } from "../decoder/engine.ts";
+import { ModelFolderError } from "../onnx/errors.ts";
+import type { SearchConfig } from "../onnx/genai-config.ts";
+import { type ModelFolder, openDecoderGraph, openStockRunner, readModelFolder } from "../onnx/model-folder.ts";
+import { itemBytes, type Runtime } from "../onnx/runtime.ts";
+import { ChatTemplate } from "../tokenizer/chat-template.ts";
+import { TemplateMissingError, TokenizerFileError } from "../tokenizer/errors.ts";
+import { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { InferenceError, toInferenceError, type Violation } from "./errors.ts";
+import type { FolderReport, GenerationDefaults, LoadOptions, ModelInfo } from "./types.ts";
+
+export interface LoadedModel {
+  readonly info: ModelInfo;
+  readonly engine: Engine;
+  readonly tokenizer: Tokenizer;
+  /** Null when the folder has none: it can be loaded, but not chatted with. */
+  readonly template: ChatTemplate | null;
+}
+
+interface FolderParts {
+  readonly folder: ModelFolder;
+  readonly tokenizer: Tokenizer;
+  readonly template: ChatTemplate | null;
+  readonly warnings: string[];
+}
+
+/** Loads a folder. The caller closes the engine. @throws InferenceError (MODEL_INVALID with every violation, INVALID_OPTION, MODEL_FAILED) */
+export async function openModel(
+  runtime: Runtime,
+  key: string,
+  path: string,
+  options: LoadOptions,
+): Promise<LoadedModel> {
+  const started = performance.now();
+  checkOptions(options);
+  const { folder, tokenizer, template, warnings } = await readParts(path);
+  const runner = await openStockRunner(runtime, folder, options);
+  const { spec, maxSequences } = runner;
+  const info: ModelInfo = {
+    key,
+    folder: path,
+    contextLength: spec.contextLength,
+    vocabSize: spec.vocabSize,
+    eosIds: [...spec.eosIds],
+    modelType: folder.config.type,
+    maxSequences,
+    loadMs: performance.now() - started,
+    warnings,
+    defaults: defaultsOf(folder.config.search, spec.contextLength),
+  };
+  return { info, engine: new Engine(runner), tokenizer, template };
+}
+
+/** Checks a folder as `openModel` does, and keeps nothing of it. @throws InferenceError (MODEL_INVALID with every violation) */
+export async function inspectFolder(runtime: Runtime, path: string): Promise<FolderReport> {
+  const { folder, template, warnings } = await readParts(path);
+  const { session, graph } = await openDecoderGraph(runtime, folder, { threads: 1 });
+  await session.dispose();
+  const { config, contextLength } = folder;
+  const { layers, kvHeads, headSize } = config.decoder;
+  return {
+    modelType: config.type,
+    contextLength,
+    vocabSize: config.vocabSize,
+    layers,
+    kvHeads,
+    headSize,
+    eosIds: [...config.eosIds],
+    hasChatTemplate: template !== null,
+    cacheType: graph.cacheType,
+    cacheBytesPerToken: 2 * layers * kvHeads * headSize * itemBytes[graph.cacheType],
+    inputs: session.inputs.map((value) => value.name),
+    outputs: session.outputs.map((value) => value.name),
+    defaults: defaultsOf(config.search, contextLength),
+    warnings,
+  };
+}
+
+/** Everything of a folder but the graph. */
+async function readParts(path: string): Promise<FolderParts> {
+  const folder = await settle(readModelFolder(path));
+  const tokenizerPath = folder.value?.config.tokenizerFolder ? `${path}/${folder.value.config.tokenizerFolder}` : path;
+  const tokenizer = await settle(Tokenizer.open(tokenizerPath));
+  const template = await settle<ChatTemplate | null>(
+    ChatTemplate.open(tokenizerPath).catch((error: unknown) => {
+      if (error instanceof TemplateMissingError) return null;
+      throw error;
+    }),
+  );
+  const violations = [folder, tokenizer, template].flatMap((part) => part.violations);
+  if (!folder.value || !tokenizer.value || template.value === undefined) {
+    const list = violations.map(({ field, description }) => `${field}: ${description}`).join(" ");
+    throw new InferenceError("MODEL_INVALID", `The model folder ${path} cannot be served. ${list}`, { violations });
+  }
+  const warnings = [...folder.value.warnings];
+  if (template.value === null) warnings.push("The folder has no chat template: the model cannot be chatted with.");
+  const { vocabSize } = folder.value.config;
+  if (tokenizer.value.size > vocabSize) {
+    warnings.push(
+      `The tokenizer has ${tokenizer.value.size} tokens, the model ${vocabSize}: the ones beyond cannot be used.`,
+    );
+  }
+  return { folder: folder.value, tokenizer: tokenizer.value, template: template.value, warnings };
+}
+
+/** A part of a folder, or what is wrong with it. Other errors pass. */
+async function settle<T>(part: Promise<T>): Promise<{ value?: T; violations: readonly Violation[] }> {
+  try {
+    return { value: await part, violations: [] };
+  } catch (error) {
+    if (error instanceof ModelFolderError || error instanceof TokenizerFileError)
+      return { violations: error.violations };
+    const known = toInferenceError(error);
+    if (known.reason !== "MODEL_INVALID") throw error;
+    return { violations: known.violations };
+  }
+}
+
+/** A folder that does not sample answers greedily, and a request that asks for a temperature gets genai's default of 50 for top k. */
+function defaultsOf(search: SearchConfig, contextLength: number): GenerationDefaults {
+  const topP = search.topP === 0 ? 1 : search.topP; // 0 is "off" in genai
+  if (search.doSample)
+    return { temperature: search.temperature, topK: search.topK, topP, ...maxTokens(search, contextLength) };
+  return { temperature: 0, topK: search.topK === 1 ? 50 : search.topK, topP, ...maxTokens(search, contextLength) };
+}
+
+/** A folder may state a length below the context: prompt and answer together, so an upper bound for the answer. */
+function maxTokens(search: SearchConfig, contextLength: number): { maxTokens?: number } {
+  return search.maxLength < contextLength ? { maxTokens: search.maxLength } : {};
+}
+
+function checkOptions(options: LoadOptions): void {
+  const violations = (["threads", "maxSequences", "maxLength"] as const).flatMap((field) => {
+    const value = options[field];
+    const limit = field === "maxLength" ? 2 ** 31 - 1 : 1024;
+    if (value === undefined || (Number.isInteger(value) && value >= 1 && value <= limit)) return [];
+    return [{ field, description: `must be an integer from 1 to ${limit}; found ${value}.` }];
+  });
+  if (violations.length === 0) return;
+  const list = violations.map(({ field, description }) => `${field} ${description}`).join(" ");
+  throw new InferenceError("INVALID_OPTION", `The model cannot be loaded so: ${list}`, { violations });
+}

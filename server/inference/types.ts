@@ -1,0 +1,144 @@
+// What the host of the inference worker takes and gives. Plain data: all of it crosses a thread boundary.
+
+export interface LoadOptions {
+  /** Threads of one operator; default: the folder's `intra_op_num_threads`, else one per physical core. */
+  readonly threads?: number;
+  /** Sequences computed at a time; default 8. */
+  readonly maxSequences?: number;
+  /** Tokens of prompt and answer together; default and at most the model's context length. */
+  readonly maxLength?: number;
+}
+
+/** What a model uses where a request is silent. `maxTokens` bounds prompt and answer together, as a folder's `max_length`; absent: the context. */
+export interface GenerationDefaults {
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly maxTokens?: number;
+}
+
+export interface ModelInfo {
+  readonly key: string;
+  readonly folder: string;
+  /** Tokens of prompt and answer together. */
+  readonly contextLength: number;
+  readonly vocabSize: number;
+  readonly eosIds: number[];
+  /** As the folder names it, e.g. phi3. Nothing depends on it. */
+  readonly modelType: string;
+  readonly maxSequences: number;
+  readonly loadMs: number;
+  readonly warnings: string[];
+  readonly defaults: GenerationDefaults;
+}
+
+/** Facts about a model folder that could be loaded. */
+export interface FolderReport {
+  readonly modelType: string;
+  readonly contextLength: number;
+  readonly vocabSize: number;
+  readonly layers: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+  readonly eosIds: number[];
+  readonly hasChatTemplate: boolean;
+  /** Element type of the key and value cache. */
+  readonly cacheType: string;
+  /** Bytes of the cache per token of a sequence. */
+  readonly cacheBytesPerToken: number;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly defaults: GenerationDefaults;
+  readonly warnings: string[];
+}
+
+export interface ChatMessage {
+  readonly role: string;
+  readonly content: string;
+  readonly name?: string;
+}
+
+/** Absent means the model's own default; zero means zero. */
+export interface GenerateOptions {
+  /** 1 or more. */
+  readonly maxTokens?: number;
+  /** 0 always takes the likeliest token. */
+  readonly temperature?: number;
+  /** 0 to 1; 1 is no limit. */
+  readonly topP?: number;
+  /** 0 is no limit. */
+  readonly topK?: number;
+  /** Unsigned 64 bits. The same seed, prompt and options give the same answer. */
+  readonly seed?: bigint;
+  /** The answer ends before the first of these; at most 16, each 1 to 256 characters. */
+  readonly stop?: readonly string[];
+  /** Answers to the prompt; 1 to 16, default 1. */
+  readonly n?: number;
+}
+
+export interface GenerateRequest {
+  /** Key of a loaded model. */
+  readonly model: string;
+  readonly messages: readonly ChatMessage[];
+  readonly options: GenerateOptions;
+}
+
+/** The options that were used, none absent. */
+export interface ResolvedOptions {
+  readonly maxTokens: number;
+  readonly temperature: number;
+  readonly topP: number;
+  readonly topK: number;
+  readonly stop: string[];
+  readonly n: number;
+}
+
+export interface Usage {
+  readonly promptTokens: number;
+  /** Tokens of all answers, without the one that ended each. */
+  readonly completionTokens: number;
+  /** Prompt tokens that were not computed because an earlier answer had left them. */
+  readonly cachedPromptTokens: number;
+}
+
+/** Milliseconds. With several answers: to the first token of any, and until the last token of all. */
+export interface Timings {
+  readonly queueMs: number;
+  readonly promptMs: number;
+  readonly timeToFirstTokenMs: number;
+  readonly generationMs: number;
+  /** Tokens after the first over `generationMs`; 0 where there is none. */
+  readonly tokensPerSecond: number;
+}
+
+/** `index` tells the answers of one request apart. `done` comes last, exactly once. */
+export type GenerateEvent =
+  /** `tokenIds`: tokens since the last delta, those of a held-back text included. */
+  | { readonly type: "delta"; readonly index: number; readonly text: string; readonly tokenIds: number[] }
+  | {
+      readonly type: "finish";
+      readonly index: number;
+      readonly reason: "stop" | "length";
+      readonly stopString?: string;
+    }
+  | {
+      readonly type: "done";
+      readonly usage: Usage;
+      readonly timings: Timings;
+      readonly seed: bigint;
+      readonly options: ResolvedOptions;
+    };
+
+export interface ModelStats {
+  readonly key: string;
+  /** Sequences that have a place. */
+  readonly running: number;
+  /** Sequences that wait for one. */
+  readonly queued: number;
+  readonly maxSequences: number;
+}
+
+export interface HostStats {
+  readonly workerRunning: boolean;
+  readonly models: readonly ModelStats[];
+}

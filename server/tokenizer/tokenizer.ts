@@ -1,0 +1,137 @@
+// Text to token ids and back, from a model folder's tokenizer.json. Control tokens are found in the text of a chat
+// template only: the same characters in somebody's message stay characters. It knows no messages and no model.
+//
+// Normalising, pre-tokenizing, merging and decoding are @huggingface/tokenizers'. Finding added tokens is ours, because
+// that package finds them in any text, and would clean up spaces on decoding unless told not to.
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Tokenizer as Pipeline } from "@huggingface/tokenizers";
+import { type AddedToken, isControl, TokenFinder } from "./added-tokens.ts";
+import { TextTooLongError } from "./errors.ts";
+import { parseTokenizerFile, type TokenizerFile } from "./tokenizer-file.ts";
+
+/** Longest text, in UTF-16 units. Encoding takes time in proportion: about 1 s per million units. */
+const maxTextLength = 4_000_000;
+
+/** Special tokens by name, from tokenizer_config.json: bos_token, eos_token, unk_token, pad_token … */
+export type SpecialTokenNames = Readonly<Record<string, string>>;
+
+export class Tokenizer {
+  readonly specialTokens: SpecialTokenNames;
+  readonly #pipeline: Pipeline;
+  readonly #vocabulary: readonly (string | undefined)[];
+  readonly #ids: ReadonlyMap<string, number>;
+  readonly #unknownId: number | undefined;
+  readonly #added: ReadonlyMap<number, AddedToken>;
+  /** Every token that is looked for in raw text. */
+  readonly #raw: TokenFinder;
+  /** Of those, the ones that a user's text may hold. */
+  readonly #rawPlain: TokenFinder;
+  readonly #normalized: TokenFinder;
+  readonly #control: TokenFinder;
+
+  /** @throws TokenizerFileError */
+  constructor(file: TokenizerFile, specialTokens: SpecialTokenNames) {
+    this.specialTokens = specialTokens;
+    this.#pipeline = file.pipeline;
+    this.#vocabulary = file.pipeline.model!.vocab;
+    this.#ids = file.pipeline.model!.tokens_to_ids;
+    this.#unknownId = file.pipeline.model!.unk_token_id;
+    const named = new Set(Object.values(specialTokens));
+    const added = file.addedTokens.map((token) => ({ ...token, control: isControl(token, named) }));
+    this.#added = new Map(added.map((token) => [token.id, token]));
+    const raw = added.filter((token) => token.control || !token.normalized);
+    this.#raw = new TokenFinder(raw);
+    this.#rawPlain = new TokenFinder(raw.filter((token) => !token.control));
+    this.#control = new TokenFinder(raw.filter((token) => token.control));
+    const normalize = this.#pipeline.normalizer;
+    this.#normalized = new TokenFinder(
+      added
+        .filter((token) => !token.control && token.normalized)
+        .map((token) => ({ ...token, content: normalize ? normalize.normalize(token.content) : token.content })),
+    );
+  }
+
+  /** Reads tokenizer.json and, if there is one, tokenizer_config.json. @throws TokenizerFileError with every violation */
+  static async open(folder: string): Promise<Tokenizer> {
+    const read = (name: string) => readFile(join(folder, name), "utf8").catch(() => undefined);
+    const { file, specialTokens } = parseTokenizerFile(
+      await read("tokenizer.json"),
+      await read("tokenizer_config.json"),
+    );
+    return new Tokenizer(file, specialTokens);
+  }
+
+  /**
+   * Ids of a text without anything added to it. By default every character counts as text; `controls` finds control
+   * tokens in it, as a template's own text needs; `mark` is a character to leave out (see `shield`).
+   * @throws TextTooLongError
+   */
+  encode(text: string, { controls = false, mark }: { controls?: boolean; mark?: string } = {}): number[] {
+    if (text.length > maxTextLength) throw new TextTooLongError(text.length, maxTextLength);
+    const parts = (controls ? this.#raw : this.#rawPlain).split(text);
+    return parts.flatMap((part, index) => {
+      if (typeof part !== "string") return [part.id];
+      const plain = mark === undefined ? part : part.replaceAll(mark, "");
+      return this.#encodeSection(plain, index);
+    });
+  }
+
+  /** Text that no control token is found in, whatever stands around it; `mark` must not occur in it. */
+  shield(text: string, mark: string): string {
+    return this.#control.shield(text, mark);
+  }
+
+  /** The text of ids as it is: no clean-up, control tokens spelled out, ids without a token left out. */
+  decode(ids: readonly number[]): string {
+    const tokens = ids.flatMap((id) => this.#added.get(id)?.content ?? this.#vocabulary[id] ?? []);
+    if (tokens.length === 0) return "";
+    return this.#pipeline.decoder ? this.#pipeline.decoder.decode(tokens) : tokens.join(" ");
+  }
+
+  /** A token that answers do not show: a control token, or an id without a token. */
+  isHidden(id: number): boolean {
+    const added = this.#added.get(id);
+    return added ? added.control : this.#vocabulary[id] === undefined;
+  }
+
+  /** One more than the largest id. */
+  get size(): number {
+    return Math.max(this.#vocabulary.length, ...[...this.#added.keys()].map((id) => id + 1));
+  }
+
+  /** The token as the vocabulary spells it. */
+  token(id: number): string | undefined {
+    return this.#added.get(id)?.content ?? this.#vocabulary[id];
+  }
+
+  /** A section between tokens found in raw text: normalised, split once more, merged. */
+  #encodeSection(text: string, index: number): number[] {
+    if (text === "") return [];
+    const { normalizer } = this.#pipeline;
+    const normal = normalizer ? normalizer.normalize(text) : text;
+    const ids = this.#normalized.split(normal).flatMap((part) => {
+      if (typeof part !== "string") return [part.id];
+      return part === "" ? [] : this.#merge(part, index);
+    });
+    return ids.some((id) => id !== this.#unknownId && this.#added.get(id)?.control)
+      ? this.#encodeApart(text, index)
+      : ids;
+  }
+
+  /** Some vocabularies list control tokens as words: cut the text inside each so that it is no longer one word. */
+  #encodeApart(text: string, index: number): number[] {
+    const cuts: number[] = [];
+    for (let i = 0; i < text.length; i++) if (this.#control.at(text, i)) cuts.push(i + 1);
+    if (cuts.length === 0) return [];
+    return [0, ...cuts].flatMap((start, i) => this.#encodeSection(text.slice(start, cuts[i]), index));
+  }
+
+  #merge(text: string, index: number): number[] {
+    const { pre_tokenizer, model } = this.#pipeline;
+    const words = pre_tokenizer ? pre_tokenizer.pre_tokenize(text, { section_index: index }) : [text];
+    const tokens = model!._call(words);
+    return tokens.flatMap((token: string) => this.#ids.get(token) ?? this.#unknownId ?? []);
+  }
+}
