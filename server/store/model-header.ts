@@ -1,0 +1,55 @@
+// What a header of an upload may say, by MLflow's rules and the widths of its columns. Pure.
+import { createHash } from "node:crypto";
+import { type FieldViolation, invalidFields, type LogModelHeader } from "@modelwire/proto";
+
+/** Tags that this server sets itself; a header may not. */
+export const OWN_TAG_PREFIX = "modelwire.";
+
+const MAX = { name: 500, modelType: 500, experimentName: 256, key: 250, requestId: 128 } as const;
+const MAX_STEP = 2n ** 63n - 1n;
+
+/** @throws ApiError INVALID_FIELD with every problem. */
+export function checkHeader(header: LogModelHeader): void {
+  const problems: FieldViolation[] = [];
+  const problem = (field: string, description: string) => problems.push({ field: `header.${field}`, description });
+  const tooLong = (field: string, text: string, limit: number) => {
+    if (text.length > limit) problem(field, `has ${text.length} characters, more than ${limit}`);
+  };
+  if (header.name === "") problem("name", "is missing: give the model a name");
+  if (/[/:.%'"]/.test(header.name)) problem("name", `must not contain / : . % ' or ", got "${header.name}"`);
+  if (header.name.startsWith("m-")) problem("name", 'must not begin with "m-", which is how model ids begin');
+  tooLong("name", header.name, MAX.name);
+  tooLong("request_id", header.requestId, MAX.requestId);
+  tooLong("model_type", header.modelType, MAX.modelType);
+  tooLong("experiment_name", header.experimentName, MAX.experimentName);
+  if (header.experimentId !== "" && header.experimentName !== "")
+    problem("experiment_id", "is not to be given together with experiment_name");
+  if (header.experimentId !== "" && !/^\d{1,19}$/.test(header.experimentId))
+    problem("experiment_id", `must be decimal text, got "${header.experimentId}"`);
+  if (header.step < 0n || header.step > MAX_STEP) problem("step", `must be from 0 to ${MAX_STEP}, got ${header.step}`);
+  for (const field of ["params", "tags", "metadata"] as const)
+    for (const key of Object.keys(header[field]))
+      if (key === "" || key.length > MAX.key)
+        problem(`${field}["${key.slice(0, 50)}"]`, `must have a key of 1 to ${MAX.key} characters`);
+  for (const key of Object.keys(header.tags))
+    if (key.startsWith(OWN_TAG_PREFIX)) problem(`tags["${key}"]`, `is for the server: use another prefix`);
+  if (Object.hasOwn(header.metadata, "task")) problem('metadata["task"]', "is found out by the server; leave it out");
+  if (problems.length > 0) throw invalidFields(problems);
+}
+
+/** SHA-256 of what is asked for, the request_id left out, so that the same id for another request is noticed. */
+export function headerDigest(header: LogModelHeader): string {
+  const sorted = (map: Readonly<Record<string, string>>) => Object.entries(map).sort(([a], [b]) => (a < b ? -1 : 1));
+  const facts = [
+    header.name,
+    header.experimentId,
+    header.experimentName,
+    header.runId,
+    String(header.step),
+    header.modelType,
+    sorted(header.params),
+    sorted(header.tags),
+    sorted(header.metadata),
+  ];
+  return createHash("sha256").update(JSON.stringify(facts)).digest("hex");
+}
