@@ -14,6 +14,7 @@ const CHECKS = [
   ["generated code is current", ["node", "tools/regenerate-and-diff.mjs"]],
   ["format and lint", ["biome", "ci", "--colors=off", "--error-on-warnings", "."]],
   ["types", ["tsc", "-b"]],
+  ["types of tests and examples", ["tsc", "-p", "test"]],
 ];
 
 let failed = 0;

@@ -17,7 +17,7 @@ export function uniform(seed: bigint, position: number): number {
   return Number(bits >> 11n) / 2 ** 53;
 }
 
-/** The seed of answer `index` to one request; answer 0 has the request's own. */
+/** The seed of answer `index` to one request: one that a caller can ask for by itself to get that answer again. */
 export function answerSeed(seed: bigint, index: number): bigint {
-  return index === 0 ? seed : mix(seed + golden * BigInt(index));
+  return BigInt.asUintN(64, seed + BigInt(index));
 }

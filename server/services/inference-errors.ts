@@ -1,27 +1,33 @@
 // Errors of the inference side → errors of the wire. The inference side knows no gRPC.
-import { ApiError } from "@modelwire/proto";
-import { InferenceError } from "../inference/errors.ts";
+import { ApiError, type Reason } from "@modelwire/proto";
+import { InferenceError, type InferenceReason } from "../inference/errors.ts";
 
-const REASONS = {
+const REASONS: Record<InferenceReason, Reason> = {
   CONTEXT_OVERFLOW: "CONTEXT_OVERFLOW",
   QUEUE_FULL: "QUEUE_FULL",
   MODEL_INVALID: "MODEL_INVALID",
+  // Unloaded between being looked up and being asked.
+  MODEL_NOT_LOADED: "MODEL_NOT_READY",
+  MODEL_FAILED: "INTERNAL",
   TEMPLATE_FAILED: "TEMPLATE_FAILED",
-  TEMPLATE_MISSING: "TEMPLATE_MISSING",
   INVALID_OPTION: "INVALID_FIELD",
   WORKER_DIED: "WORKER_DIED",
   RUNTIME_UNAVAILABLE: "RUNTIME_UNAVAILABLE",
-} as const;
+  CLOSED: "SHUTTING_DOWN",
+  INTERNAL: "INTERNAL",
+};
+
+/** How long a caller should wait before it joins the line again. */
+const QUEUE_RETRY_MS = 1000;
 
 /** What a failed call to the inference side means to a caller; other errors come back as they are. */
 export function fromInference(error: unknown): unknown {
   if (!(error instanceof InferenceError)) return error;
-  const reason = REASONS[error.reason as keyof typeof REASONS];
-  if (!reason) return error;
+  const reason = REASONS[error.reason];
   return new ApiError(reason, error.message, {
     violations: error.violations,
     metadata: error.metadata,
     cause: error,
-    ...(reason === "QUEUE_FULL" && { retryAfterMs: 1000 }),
+    ...(reason === "QUEUE_FULL" && { retryAfterMs: QUEUE_RETRY_MS }),
   });
 }
