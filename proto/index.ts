@@ -1,5 +1,6 @@
 // The public surface of @modelwire/proto.
 export * from "./errors.ts";
+export { Health } from "./gen/grpc/health/v1/health_pb.ts";
 export * from "./gen/modelwire/errors/v1/error_reason_pb.ts";
 export * from "./gen/modelwire/inference/v1/chat_pb.ts";
 export * from "./gen/modelwire/inference/v1/chat_service_pb.ts";

@@ -12,7 +12,7 @@ const TARGETS = [
 const folder = mkdtempSync(join(tmpdir(), "modelwire-generate-"));
 const problems = [];
 try {
-  for (const file of ["buf.yaml", "proto/modelwire", "proto/google", "test/proto"])
+  for (const file of ["buf.yaml", "proto/modelwire", "proto/google", "proto/grpc", "test/proto"])
     cpSync(file, join(folder, file), { recursive: true });
   for (const { inputs, template, out } of TARGETS) {
     const run = spawnSync("buf", ["generate", ...inputs, "--template", template, "-o", folder], { encoding: "utf8" });

@@ -2,7 +2,7 @@
 import { type DescFile, type DescService, toBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { ReflectionService } from "@grpc/reflection";
-import { service as healthService } from "grpc-health-check";
+import { Health } from "@modelwire/proto";
 
 export function reflection(services: readonly DescService[]): ReflectionService {
   const files = new Map<string, Uint8Array>();
@@ -11,11 +11,9 @@ export function reflection(services: readonly DescService[]): ReflectionService 
     files.set(file.proto.name, toBinary(FileDescriptorProtoSchema, file.proto));
     for (const dependency of file.dependencies) add(dependency);
   };
-  for (const { file } of services) add(file);
-  const health = Object.values(healthService).flatMap(
-    (method) => (method.requestType as { fileDescriptorProtos: Buffer[] }).fileDescriptorProtos,
-  );
-  const fileDescriptorProtos = [...[...files.values()].map((bytes) => Buffer.from(bytes)), ...health];
+  // proto-loader's own descriptor of Health is broken (the value type of its map has no package), hence ours.
+  for (const { file } of [...services, Health]) add(file);
+  const fileDescriptorProtos = [...files.values()].map((bytes) => Buffer.from(bytes));
   // The package only looks for this property on the values of what proto-loader would give.
   return new ReflectionService({ modelwire: { fileDescriptorProtos } } as never);
 }

@@ -142,10 +142,21 @@ test("a model that is not there is NOT_FOUND with its name", async () => {
   ).rejects.toMatchObject({ reason: "MODEL_NOT_FOUND" });
 });
 
+/** Eight answers of noise: none ends soon by itself, and all together hardly before the context is full. */
+const noise = (seed: bigint) => ({
+  model,
+  messages: [user("Tell me a joke about atoms.")],
+  temperature: 100,
+  topK: 0,
+  topP: 1,
+  n: 8,
+  maxTokens: 1900,
+  seed,
+});
+
 test("a deadline ends the stream with DEADLINE_EXCEEDED", async () => {
-  const long = { model, messages: [user("Tell me a joke about atoms.")], temperature: 3, maxTokens: 1900, topK: 0 };
   const error = await client.chat
-    .stream(long, { timeoutMs: 150 })
+    .stream(noise(1n), { timeoutMs: 100 })
     .final()
     .catch((e: unknown) => e);
   expect(error).toMatchObject({ code: 4 });

@@ -54,11 +54,11 @@ async function readmeBlock(mark: string): Promise<string> {
 test("the README's buf curl command chats through reflection", async () => {
   const command = (await readmeBlock("buf curl")).replaceAll("127.0.0.1:50051", service.address);
   const { stdout } = await run("bash", ["-c", command], { cwd: ROOT });
-  const messages = stdout
-    .trim()
-    .split("\n")
-    .map((line) => JSON.parse(line));
-  expect(messages.map(({ delta }) => delta?.content ?? "").join("")).toContain("Madrid");
+  // buf prints the messages one after another, each over several lines.
+  const messages = JSON.parse(`[${stdout.trim().replace(/\}\s*\n\{/g, "},{")}]`);
+  expect(messages.map(({ delta }: { delta?: { content?: string } }) => delta?.content ?? "").join("")).toContain(
+    "Madrid",
+  );
   expect(messages.at(-1).done.choices[0].finishReason).toBe("FINISH_REASON_STOP");
 });
 
