@@ -65,7 +65,7 @@ export class Engine {
     this.#now = options.now ?? (() => performance.now());
     this.#onStep = options.onStep;
     this.#eosIds = new Set(runner.spec.eosIds);
-    this.#loop = this.#run();
+    this.#loop = this.#run().catch((error: unknown) => this.#collapse(error));
   }
 
   /**
@@ -169,6 +169,18 @@ export class Engine {
       }
     }
     this.#dropCancelled();
+  }
+
+  /** The loop itself has failed, which is a mistake of ours or of the runner: nobody is left waiting. */
+  #collapse(error: unknown): void {
+    this.#closed = true;
+    for (const sequence of [...this.#queued, ...this.#running]) {
+      sequence.status = "ended";
+      sequence.error ??= error;
+      sequence.wake();
+    }
+    this.#queued.length = 0;
+    this.#running.length = 0;
   }
 
   /** One step, or, when several sequences took part in a failed one, a step for each: the one at fault ends, the others go on. */

@@ -74,7 +74,7 @@ export async function* generateChat(
 
 /** Tokens that an answer may have where the request is silent; undefined when the prompt leaves none, which the engine refuses. */
 function answerRoom({ contextLength, defaults }: ModelInfo, promptTokens: number): number | undefined {
-  const total = Math.min(contextLength, defaults.maxTokens ?? contextLength);
+  const total = Math.min(contextLength, defaults.maxLength ?? contextLength);
   if (total > promptTokens) return total - promptTokens;
   return contextLength > promptTokens ? contextLength - promptTokens : undefined;
 }

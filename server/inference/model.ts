@@ -123,13 +123,13 @@ async function settle<T>(part: Promise<T>): Promise<{ value?: T; violations: rea
 function defaultsOf(search: SearchConfig, contextLength: number): GenerationDefaults {
   const topP = search.topP === 0 ? 1 : search.topP; // 0 is "off" in genai
   if (search.doSample)
-    return { temperature: search.temperature, topK: search.topK, topP, ...maxTokens(search, contextLength) };
-  return { temperature: 0, topK: search.topK === 1 ? 50 : search.topK, topP, ...maxTokens(search, contextLength) };
+    return { temperature: search.temperature, topK: search.topK, topP, ...maxLength(search, contextLength) };
+  return { temperature: 0, topK: search.topK === 1 ? 50 : search.topK, topP, ...maxLength(search, contextLength) };
 }
 
-/** A folder may state a length below the context: prompt and answer together, so an upper bound for the answer. */
-function maxTokens(search: SearchConfig, contextLength: number): { maxTokens?: number } {
-  return search.maxLength < contextLength ? { maxTokens: search.maxLength } : {};
+/** A folder may state a length below the context. */
+function maxLength(search: SearchConfig, contextLength: number): { maxLength?: number } {
+  return search.maxLength < contextLength ? { maxLength: search.maxLength } : {};
 }
 
 function checkOptions(options: LoadOptions): void {

@@ -9,12 +9,12 @@ export interface LoadOptions {
   readonly maxLength?: number;
 }
 
-/** What a model uses where a request is silent. `maxTokens` bounds prompt and answer together, as a folder's `max_length`; absent: the context. */
+/** What a model uses where a request is silent. `maxLength`: tokens of prompt and answer together, when less than the context. */
 export interface GenerationDefaults {
   readonly temperature: number;
   readonly topK: number;
   readonly topP: number;
-  readonly maxTokens?: number;
+  readonly maxLength?: number;
 }
 
 export interface ModelInfo {

@@ -28,8 +28,16 @@ const asyncStackBytes = 2 * 1024 * 1024;
 // Guard 1: module level, for the life of the thread.
 let library: ReturnType<typeof koffi.load> | undefined;
 
-/** Opens the library and decodes its functions. @throws RuntimeUnavailableError */
-export function loadCApi() {
+let opened: ReturnType<typeof loadCApi> | undefined;
+
+/** The functions of the library, opened once per thread. @throws RuntimeUnavailableError */
+export function openCApi(): CApi {
+  opened ??= loadCApi();
+  return opened;
+}
+
+function loadCApi() {
+  // Once only: koffi refuses to be configured after it has loaded a library.
   koffi.config({ ...koffi.config(), async_stack_size: asyncStackBytes }); // Guard 2
   assertTelemetryDisabled(); // Guard 3
   try {

@@ -3,7 +3,7 @@
 // `dispose()` from here. It knows nothing of models or tokens.
 
 import koffi from "koffi";
-import { type CApi, callAsync, callOut, check, type Done, loadCApi, type Pointer } from "./c-api.ts";
+import { type CApi, callAsync, callOut, check, type Done, openCApi, type Pointer } from "./c-api.ts";
 import { NativeBuffer, Tensor } from "./memory.ts";
 import { Binding, type ElementType, RunControl, Session, type ValueInfo } from "./session.ts";
 
@@ -42,7 +42,7 @@ export class Runtime {
 
   /** @throws RuntimeUnavailableError where the platform has no library, or another version is installed */
   constructor() {
-    const api = loadCApi();
+    const api = openCApi();
     this.#api = api;
     this.version = api.version;
     this.#env = callOut(api, api.createEnv, logFatal, "modelwire");

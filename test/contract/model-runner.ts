@@ -1,0 +1,262 @@
+// What every ModelRunner must do, whatever computes behind it. Called once per runner and model.
+
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { argmax } from "../../server/decoder/sampler.ts";
+import { RunTerminatedError } from "../../server/onnx/errors.ts";
+import type { BatchEntry, CacheHandle, ModelRunner } from "../../server/onnx/model-runner.ts";
+
+export interface RunnerUnderTest {
+  readonly name: string;
+  /** A runner with four places that takes 128 tokens at a time. */
+  open(): Promise<ModelRunner>;
+  /** Frees what `open` needed besides the runner. */
+  close?(): Promise<void>;
+  /** Greedy continuations without the ending token, and where they are from. */
+  readonly recorded: {
+    readonly origin: string;
+    readonly cases: readonly { prompt: readonly number[]; ids: readonly number[] }[];
+  };
+}
+
+export function modelRunnerContract({ name, open, close, recorded }: RunnerUnderTest): void {
+  describe(`a model runner: ${name}`, () => {
+    let runner: ModelRunner;
+    const prompts = recorded.cases.map((entry) => entry.prompt);
+
+    beforeAll(async () => {
+      runner = await open();
+    });
+    afterAll(async () => {
+      await runner.dispose();
+      await close?.();
+    });
+
+    test(`continues greedily as recorded (${recorded.origin})`, async () => {
+      for (const { prompt, ids } of recorded.cases) {
+        expect(await alone(runner, prompt, ids.length)).toEqual(ids);
+      }
+    });
+
+    test.each([1, 3, 7, 16])(
+      "gives the same tokens whether a prompt comes at once or %i tokens at a time",
+      async (chunk) => {
+        for (const prompt of prompts.slice(-3)) {
+          expect(await alone(runner, prompt, 12, chunk)).toEqual(await alone(runner, prompt, 12));
+        }
+      },
+    );
+
+    test("gives a sequence of a ragged batch the tokens it gets alone, while others are at their prompts", async () => {
+      const wanted = prompts.slice(0, 6);
+      const expected = [];
+      for (const prompt of wanted) expected.push(await alone(runner, prompt, 15));
+      expect(await together(runner, wanted, 15, 5)).toEqual(expected);
+    });
+
+    test("forgets what lies behind the position that an entry names", async () => {
+      const [prompt, other] = [prompts.at(-1)!, prompts.at(-2)!];
+      const sequence = runner.allocate()!;
+      await feed(runner, sequence, other, 0);
+      await feed(runner, sequence, prompt.slice(0, 5), 0);
+      const logits = await feed(runner, sequence, prompt.slice(5), 5);
+      expect(await go(runner, sequence, logits, prompt.length, 10)).toEqual(await alone(runner, prompt, 10));
+    });
+
+    test("keeps the caches of the others when a place is given back", async () => {
+      const expected = [];
+      for (const prompt of prompts.slice(0, 3)) expected.push(await alone(runner, prompt, 10));
+      const sequences = prompts.slice(0, 3).map(() => runner.allocate()!);
+      const logits: Float32Array[] = [];
+      for (const [i, sequence] of sequences.entries())
+        logits.push((await feed(runner, sequence, prompts[i]!, 0)).slice());
+      runner.release(sequences[0]!);
+      for (const i of [2, 1]) {
+        expect(await go(runner, sequences[i]!, logits[i]!, prompts[i]!.length, 10)).toEqual(expected[i]);
+      }
+    });
+
+    test("continues a copied prefix as the original", async () => {
+      const prompt = prompts.at(-1)!;
+      const [from, to] = [runner.allocate()!, runner.allocate()!];
+      await feed(runner, from, prompt, 0);
+      runner.copyPrefix(from, to, prompt.length - 2);
+      runner.release(from);
+      const logits = await feed(runner, to, prompt.slice(-2), prompt.length - 2);
+      expect(await go(runner, to, logits, prompt.length, 10)).toEqual(await alone(runner, prompt, 10));
+    });
+
+    test("ends a forward in flight on terminate, and takes the same batch again afterwards", async () => {
+      const long = Array.from({ length: 100 }, (_, i) => prompts.flat()[i % prompts.flat().length]!);
+      const sequences = Array.from({ length: runner.maxSequences }, () => runner.allocate()!);
+      for (const sequence of sequences) await feed(runner, sequence, long, 0);
+      const batch = sequences.map((sequence): BatchEntry => {
+        return { sequence, tokens: Int32Array.from(long), position: long.length, wantsLogits: "last" };
+      });
+      const running = runner.forward(batch);
+      runner.terminate();
+      await expect(running).rejects.toBeInstanceOf(RunTerminatedError);
+      const again = (await runner.forward(batch)).map((row) => argmax(row!));
+      for (const sequence of sequences) runner.release(sequence);
+      const sequence = runner.allocate()!;
+      await feed(runner, sequence, long, 0);
+      const undisturbed = argmax(await feed(runner, sequence, long, long.length));
+      runner.release(sequence);
+      expect(again).toEqual(again.map(() => undisturbed));
+    });
+
+    test("does nothing on terminate while nothing runs", async () => {
+      runner.terminate();
+      expect(await alone(runner, prompts[0]!, 3)).toEqual(recorded.cases[0]!.ids.slice(0, 3));
+    });
+
+    test("gives every place once, null when none is left, and a returned place again", () => {
+      const places = Array.from({ length: runner.maxSequences }, () => runner.allocate());
+      expect(places.every((place) => place !== null)).toBe(true);
+      expect(runner.allocate()).toBeNull();
+      runner.release(places[1]!);
+      runner.release(places[1]!);
+      const again = runner.allocate();
+      expect(again).not.toBeNull();
+      expect(runner.allocate()).toBeNull();
+      for (const place of [places[0], again, places[2], places[3]]) runner.release(place!);
+    });
+
+    test("gives the logits of every position when asked, the last row being the last position's", async () => {
+      const prompt = prompts.at(-1)!;
+      const { vocabSize, allLogits } = runner.spec;
+      const sequence = runner.allocate()!;
+      const entry: BatchEntry = { sequence, tokens: Int32Array.from(prompt), position: 0, wantsLogits: "all" };
+      if (!allLogits) {
+        await expect(runner.forward([entry])).rejects.toThrow("last position only");
+      } else {
+        const [all] = await runner.forward([entry]);
+        expect(all!.length).toBe(prompt.length * vocabSize);
+        const rows = prompt.map((_, i) => argmax(all!.subarray(i * vocabSize, (i + 1) * vocabSize)));
+        for (const i of [0, 1, prompt.length - 1]) {
+          const one = await feed(runner, sequence, prompt.slice(0, i + 1), 0);
+          expect(argmax(one)).toBe(rows[i]);
+        }
+      }
+      runner.release(sequence);
+    });
+
+    test("gives no logits to an entry that wants none", async () => {
+      const sequence = runner.allocate()!;
+      const tokens = Int32Array.from(prompts[0]!);
+      expect(await runner.forward([{ sequence, tokens, position: 0, wantsLogits: "none" }])).toEqual([null]);
+      runner.release(sequence);
+    });
+
+    test("refuses a gap, too many tokens, a full sequence and a place that was given back", async () => {
+      const sequence = runner.allocate()!;
+      const entry = (length: number, position: number): BatchEntry => ({
+        sequence,
+        tokens: new Int32Array(length).fill(5),
+        position,
+        wantsLogits: "last",
+      });
+      await expect(runner.forward([entry(1, 1)])).rejects.toThrow(RangeError);
+      await expect(runner.forward([entry(runner.maxTokens + 1, 0)])).rejects.toThrow(RangeError);
+      await expect(runner.forward([entry(0, 0)])).rejects.toThrow(RangeError);
+      await expect(runner.forward([entry(1, 0), entry(1, 0)])).rejects.toThrow(RangeError);
+      runner.release(sequence);
+      await expect(runner.forward([entry(1, 0)])).rejects.toThrow(RangeError);
+    });
+
+    test("fills a sequence to the last position of the context and not beyond", async () => {
+      const { contextLength } = runner.spec;
+      const sequence = runner.allocate()!;
+      let position = 0;
+      while (position < contextLength) {
+        const count = Math.min(runner.maxTokens, contextLength - position);
+        const logits = await feed(runner, sequence, new Array<number>(count).fill(7), position);
+        expect(logits.every(Number.isFinite)).toBe(true);
+        position += count;
+      }
+      await expect(feed(runner, sequence, [7], position)).rejects.toThrow(RangeError);
+      runner.release(sequence);
+    });
+  });
+}
+
+/** Appends tokens and returns the logits behind the last. */
+async function feed(
+  runner: ModelRunner,
+  sequence: CacheHandle,
+  tokens: readonly number[],
+  position: number,
+): Promise<Float32Array> {
+  const [logits] = await runner.forward([{ sequence, tokens: Int32Array.from(tokens), position, wantsLogits: "last" }]);
+  return logits!;
+}
+
+/** Continues greedily for `count` tokens, or up to an ending one, and gives the place back. */
+async function go(
+  runner: ModelRunner,
+  sequence: CacheHandle,
+  first: Float32Array,
+  position: number,
+  count: number,
+): Promise<number[]> {
+  const ids: number[] = [];
+  let logits = first;
+  while (ids.length < count) {
+    const id = argmax(logits);
+    if (runner.spec.eosIds.includes(id)) break;
+    ids.push(id);
+    if (ids.length < count) logits = await feed(runner, sequence, [id], position++);
+  }
+  runner.release(sequence);
+  return ids;
+}
+
+async function alone(runner: ModelRunner, prompt: readonly number[], count: number, chunk = 128): Promise<number[]> {
+  const sequence = runner.allocate()!;
+  let logits = new Float32Array();
+  for (let i = 0; i < prompt.length; i += chunk)
+    logits = (await feed(runner, sequence, prompt.slice(i, i + chunk), i)) as Float32Array<ArrayBuffer>;
+  return go(runner, sequence, logits, prompt.length, count);
+}
+
+/** Every sequence in one batch per step: chunks of prompts beside single tokens, joining as places become free. */
+async function together(
+  runner: ModelRunner,
+  prompts: readonly (readonly number[])[],
+  count: number,
+  chunk: number,
+): Promise<number[][]> {
+  const answers: number[][] = prompts.map(() => []);
+  const waiting = [...prompts.entries()];
+  const running: { index: number; sequence: CacheHandle; tokens: number[]; position: number }[] = [];
+  while (waiting.length > 0 || running.length > 0) {
+    const sequence = waiting.length > 0 ? runner.allocate() : null;
+    if (sequence) {
+      const [index, prompt] = waiting.shift()!;
+      running.push({ index, sequence, tokens: [...prompt], position: 0 });
+    }
+    const batch = running.map(({ sequence, tokens, position }): BatchEntry => {
+      const next = tokens.slice(position, position + chunk);
+      return {
+        sequence,
+        tokens: Int32Array.from(next),
+        position,
+        wantsLogits: position + next.length === tokens.length ? "last" : "none",
+      };
+    });
+    const logits = await runner.forward(batch);
+    const picked = logits.map((row) => (row ? argmax(row) : undefined));
+    for (const [i, state] of [...running].entries()) {
+      state.position += batch[i]!.tokens.length;
+      const id = picked[i];
+      if (id === undefined) continue;
+      const answer = answers[state.index]!;
+      const ended = runner.spec.eosIds.includes(id);
+      if (!ended) answer.push(id);
+      state.tokens.push(id);
+      if (!ended && answer.length < count) continue;
+      running.splice(running.indexOf(state), 1);
+      runner.release(state.sequence);
+    }
+  }
+  return answers;
+}

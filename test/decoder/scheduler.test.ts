@@ -1,0 +1,66 @@
+import { describe, expect, test } from "vitest";
+import { type EngineSnapshot, type SequenceSnapshot, violations } from "../../server/decoder/invariants.ts";
+import { planStep } from "../../server/decoder/scheduler.ts";
+
+const options = { chunkBesideDecoding: 4, chunkAlone: 16 };
+const at = (id: number, pending: number, paused = false) => ({ id, pending, paused });
+const plan = (...running: ReturnType<typeof at>[]) =>
+  planStep(running, options).map(({ sequence, count, samples }) => [sequence.id, count, samples]);
+
+describe("the scheduler", () => {
+  test("decodes all and adds one chunk of the first prompt", () => {
+    expect(plan(at(1, 1), at(2, 9), at(3, 1), at(4, 9))).toEqual([
+      [1, 1, true],
+      [3, 1, true],
+      [2, 4, false],
+    ]);
+  });
+  test("samples where a chunk reaches the end of a prompt", () => {
+    expect(plan(at(1, 16))).toEqual([[1, 16, true]]);
+    expect(plan(at(1, 17))).toEqual([[1, 16, false]]);
+  });
+  test("leaves paused sequences out, at the prompt as well as when decoding", () => {
+    expect(plan(at(1, 1, true), at(2, 9, true), at(3, 9))).toEqual([[3, 9, true]]);
+    expect(plan(at(1, 1, true))).toEqual([]);
+  });
+});
+
+describe("the invariants", () => {
+  const running: SequenceSnapshot = {
+    id: 1,
+    status: "running",
+    place: 0,
+    promptLength: 3,
+    length: 5,
+    cached: 4,
+    maxTokens: 9,
+    unread: 2,
+  };
+  const sound: EngineSnapshot = {
+    maxSequences: 2,
+    queueLimit: 4,
+    contextLength: 20,
+    windowTokens: 4,
+    queued: [],
+    running: [running],
+    freePlaces: 1,
+  };
+  test("hold for a sound engine", () => {
+    expect(violations(sound)).toEqual([]);
+  });
+  test.each<[string, Partial<EngineSnapshot>]>([
+    ["free", { freePlaces: 2 }],
+    ["listed twice", { running: [running, { ...running, place: 1 }], freePlaces: 0 }],
+    ["share a place", { running: [running, { ...running, id: 2 }], freePlaces: 0 }],
+    ["unseen", { running: [{ ...running, cached: 3 }] }],
+    ["nothing left to compute", { running: [{ ...running, cached: 5 }] }],
+    ["unread events", { running: [{ ...running, unread: 6 }] }],
+    ["longer than asked", { running: [{ ...running, length: 13, cached: 12 }] }],
+    ["longer than the context", { contextLength: 4 }],
+    ["holds part of the cache", { queued: [{ ...running, id: 7, status: "queued", length: 3, cached: 1 }] }],
+    ["is queued", { running: [{ ...running, status: "queued" }] }],
+    ["wait, the limit", { queueLimit: -1 }],
+  ])("tell when something is wrong: %s", (what, change) => {
+    expect(violations({ ...sound, ...change }).join("; ")).toContain(what);
+  });
+});

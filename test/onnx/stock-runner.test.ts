@@ -1,0 +1,52 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { openStockRunner, readModelFolder } from "../../server/onnx/model-folder.ts";
+import { Runtime } from "../../server/onnx/runtime.ts";
+import { modelRunnerContract } from "../contract/model-runner.ts";
+
+const path = (relative: string) => fileURLToPath(new URL(relative, import.meta.url));
+const json = (relative: string) => JSON.parse(readFileSync(path(relative), "utf8"));
+
+const greedy = json("../fixtures/onnx/greedy.json") as {
+  origin: { tool: string; onnxruntime_genai: string };
+  models: Record<string, { prompt_ids: number[]; ids: number[] }[]>;
+};
+for (const [name, cases] of Object.entries(greedy.models)) {
+  contract(`${name}`, path(`../fixtures/onnx/${name}`), `onnxruntime-genai ${greedy.origin.onnxruntime_genai}`, cases);
+}
+
+const recorded = (file: string) =>
+  json(`../fixtures/recorded/${file}`) as {
+    origin: { tool: string };
+    cases: { prompt_ids: number[]; output_ids: number[] }[];
+  };
+for (const [folder, file] of [
+  ["../../models/tiny-phi3/onnx", "tiny-phi3-genai-greedy.json"],
+  ["../fixtures/tiny-phi3-fp32", "tiny-phi3-hf-greedy.json"],
+] as const) {
+  const { origin, cases } = recorded(file);
+  const eos = new Set([2144, 2145, 2151]); // one of the two tools keeps the ending token
+  const short = cases.map(({ prompt_ids, output_ids }) => ({
+    prompt_ids,
+    ids: output_ids.filter((id) => !eos.has(id)),
+  }));
+  contract(folder.replace("../", ""), path(folder), origin.tool, short);
+}
+
+function contract(
+  name: string,
+  folder: string,
+  origin: string,
+  cases: { prompt_ids: number[]; ids: number[] }[],
+): void {
+  let runtime: Runtime;
+  modelRunnerContract({
+    name: `stock, ${name}`,
+    open: async () => {
+      runtime = new Runtime();
+      return openStockRunner(runtime, await readModelFolder(folder), { threads: 1, maxSequences: 4 });
+    },
+    close: async () => runtime.close(),
+    recorded: { origin, cases: cases.map(({ prompt_ids, ids }) => ({ prompt: prompt_ids, ids })) },
+  });
+}
