@@ -21,7 +21,7 @@ export function isLocal(address: string): boolean {
  * @throws ApiError INVALID_ARGUMENT, which says what to pass instead.
  */
 export function channelCredentials(address: string, options: ClientOptions): ChannelCredentials {
-  const wrong = (description: string) => invalidFields([{ field: "address", description }]);
+  const wrong = (description: string, field = "address") => invalidFields([{ field, description }]);
   if (/^[a-z]+:\/\//.test(address) && !/^(dns|ipv4|ipv6|unix|xds):/.test(address)) {
     throw wrong(`${JSON.stringify(address)} is a URL; give host and port alone, such as "127.0.0.1:50051"`);
   }
@@ -33,13 +33,14 @@ export function channelCredentials(address: string, options: ClientOptions): Cha
   if (options.credentials) return options.credentials;
   if (options.tls) {
     const { ca, cert, key } = options.tls === true ? {} : options.tls;
-    if (Boolean(cert) !== Boolean(key)) throw wrong("tls.cert and tls.key belong together: pass both or neither");
+    if (Boolean(cert) !== Boolean(key)) throw wrong("cert and key belong together: pass both or neither", "tls");
     return credentials.createSsl(pem(ca), pem(key), pem(cert));
   }
   if (options.insecure || isLocal(address)) return credentials.createInsecure();
   throw wrong(
     `${JSON.stringify(address)} is not this machine, and plain text could be read on the way; ` +
       "pass tls: true (or tls: { ca, cert, key }), or insecure: true if the network can be trusted",
+    "insecure",
   );
 }
 

@@ -1,7 +1,7 @@
 // The flags that say which server, and the client for them. It must never make a call.
 import { readFile } from "node:fs/promises";
 import type { ModelwireClient } from "@modelwire/client";
-import { createClient } from "@modelwire/client";
+import { ApiError, createClient } from "@modelwire/client";
 import type { Io } from "./command.ts";
 import { UsageError } from "./command.ts";
 import { version } from "./package-info.ts";
@@ -47,5 +47,19 @@ export async function connect(values: ConnectValues, io: Io): Promise<ModelwireC
   );
   const tls = values.tls || ca || cert || key ? { ca, cert, key } : undefined;
   if (tls && values.insecure) throw new UsageError("--insecure and TLS exclude each other");
-  return createClient(address, { tls, insecure: values.insecure, userAgent: `modelwire-cli/${version}` });
+  try {
+    return createClient(address, { tls, insecure: values.insecure, userAgent: `modelwire-cli/${version}` });
+  } catch (error) {
+    if (error instanceof ApiError) throw asFlags(error, address);
+    throw error;
+  }
+}
+
+/** What the client says about its options, in the words of the flags. */
+function asFlags(error: ApiError, address: string): UsageError {
+  const { field, description } = error.violations[0] ?? { field: "", description: error.message };
+  if (field === "tls") return new UsageError("--tls-cert and --tls-key belong together");
+  if (field !== "insecure") return new UsageError(`--address ${description}`);
+  const hint = "pass --tls or --tls-ca <pem>, or --insecure if the network can be trusted";
+  return new UsageError(`${address} is not this machine, and plain text could be read on the way`, hint);
 }

@@ -1,0 +1,66 @@
+// A server for the command line to talk to: models in memory, and answers that say what was asked.
+import { once } from "node:events";
+import type { GenerationOptions, StreamChatRequest } from "@modelwire/proto";
+import { ChatService, FinishReason, invalidFields, ModelService, ServingService } from "@modelwire/proto";
+import { FakeModels } from "../client/fake-models.ts";
+import type { TestContext } from "../client/test-server.ts";
+import { startTestServer } from "../client/test-server.ts";
+
+export async function startFakeServer() {
+  const server = await startTestServer();
+  const models = new FakeModels();
+  const loaded = new Map<string, string>();
+  const requests: StreamChatRequest[] = [];
+  server.add(ModelService, models.handlers);
+  server.add(ServingService, {
+    loadModel: async ({ model }) => {
+      const { modelId, header } = models.find(model);
+      loaded.set(modelId, header.name);
+      return {
+        model: { modelId, name: header.name, contextLength: 2048, maxSequences: 8, loadTime: { nanos: 40_000_000 } },
+      };
+    },
+    unloadModel: async ({ model }) => {
+      loaded.delete(models.find(model).modelId);
+      return {};
+    },
+    listLoadedModels: async () => ({ models: [...loaded].map(([modelId, name]) => ({ modelId, name })) }),
+  });
+  server.add(ChatService, {
+    async *streamChat(request: StreamChatRequest, { signal }: TestContext) {
+      requests.push(request);
+      models.find(request.model);
+      const last = request.messages.at(-1)?.content ?? "";
+      if (last === "bad") {
+        throw invalidFields([
+          { field: "messages[0].role", description: "is empty" },
+          { field: "options.temperature", description: "is below 0" },
+        ]);
+      }
+      for (const text of [`${request.messages.length}: `, last, "\u001b[31m!"]) {
+        yield { event: { case: "delta" as const, value: { content: text } } };
+      }
+      // An answer that never ends by itself.
+      if (last === "forever" && !signal.aborted) await once(signal, "abort");
+      if (signal.aborted) return;
+      yield { event: { case: "done" as const, value: ending(request.options) } };
+    },
+  });
+  return {
+    address: server.address,
+    models,
+    requests,
+    async [Symbol.asyncDispose]() {
+      await server.close();
+    },
+  };
+}
+
+function ending(options: GenerationOptions | undefined) {
+  return {
+    choices: [{ finishReason: FinishReason.STOP }],
+    usage: { promptTokens: 5, completionTokens: 1, totalTokens: 6, cachedPromptTokens: 4 },
+    timings: { timeToFirstToken: { nanos: 12_000_000 }, tokensPerSecond: 80 },
+    options: { seed: options?.seed ?? 9n },
+  };
+}
