@@ -8,6 +8,10 @@ import type { YamlValue } from "./yaml-write.ts";
 /** Values in one file, aliases counted each time: a small file may otherwise unfold into gigabytes. */
 const MAX_NODES = 100_000;
 
+const PLAIN_TAGS = new Set(
+  ["str", "int", "float", "bool", "null", "seq", "map", "timestamp"].map((name) => `tag:yaml.org,2002:${name}`),
+);
+
 export interface ReadYamlOptions {
   /** Keys whose values are ids or versions: they keep their text, whatever it looks like. */
   textKeys?: ReadonlySet<string>;
@@ -23,8 +27,7 @@ export function readYaml(text: string, name: string, { textKeys = new Set() }: R
     if (++nodes > MAX_NODES) throw invalid(name, `it holds more than ${MAX_NODES} values`);
     if (node === null || node === undefined) return null;
     if (isAlias(node)) return visit(node.resolve(document), document, asText);
-    if (node.tag && !node.tag.startsWith("tag:yaml.org,2002:") && node.tag !== "!")
-      throw invalid(name, `the tag ${node.tag} is none of plain data's`);
+    if (node.tag && !PLAIN_TAGS.has(node.tag)) throw invalid(name, `the tag ${node.tag} is none of plain data's`);
     if (isScalar(node)) return scalar(node, asText);
     if (isSeq(node)) return node.items.map((item) => visit(item as Node, document, asText));
     if (!isMap(node)) return null;

@@ -53,7 +53,7 @@ function block(
       // A list under a key is not indented further.
       const inner = Array.isArray(item) ? indent : indent + 2;
       const length = Array.from(key).length;
-      if (length > LONGEST_KEY || (key.includes("\n") && length > 0)) {
+      if (length === 0 || length > LONGEST_KEY || /[\n\u0085\u2028\u2029]/.test(key)) {
         const place = { column: indent + 2, indent: indent + 2 };
         return `${pad}? ${emitText(key, place)}${pad}:${isCollection(item) ? inItem(item, indent + 2, sortKeys) : node(item, indent + 2, indent + 1, sortKeys)}`;
       }

@@ -22,11 +22,13 @@ export interface DatabaseOptions {
 
 export class Database {
   readonly #kysely: Kysely<Tables>;
+  readonly #connection: Connection;
   readonly #busyWaitMs: number;
   readonly #failpoint: Failpoint;
 
-  private constructor(kysely: Kysely<Tables>, busyWaitMs: number, failpoint: Failpoint) {
-    this.#kysely = kysely;
+  private constructor(connection: Connection, busyWaitMs: number, failpoint: Failpoint) {
+    this.#connection = connection;
+    this.#kysely = new Kysely<Tables>({ dialect: new SqliteDialect({ database: connection }) });
     this.#busyWaitMs = busyWaitMs;
     this.#failpoint = failpoint;
   }
@@ -39,8 +41,10 @@ export class Database {
   static async open(file: string, seed: (session: Session) => Promise<void>, options: DatabaseOptions = {}) {
     const { busyWaitMs = 20_000, failpoint = noFailpoint } = options;
     await mkdir(dirname(file), { recursive: true });
-    const kysely = new Kysely<Tables>({ dialect: new SqliteDialect({ database: connect(file) }) });
-    const database = new Database(kysely, busyWaitMs, failpoint);
+    const connection = await whileBusy(busyWaitMs, async () => connect(file)).catch((error) => {
+      throw notADatabase(file, error);
+    });
+    const database = new Database(connection, busyWaitMs, failpoint);
     try {
       if ((await database.read(foundRevision)) === undefined)
         await database.write("create", async (session) => {
@@ -52,7 +56,7 @@ export class Database {
       checkRevision(file, (await database.read(foundRevision)) ?? "none");
       return database;
     } catch (error) {
-      await kysely.destroy();
+      await database.close();
       throw notADatabase(file, error);
     }
   }
@@ -75,37 +79,67 @@ export class Database {
     return result;
   }
 
-  async #transaction<T>(begin: string, work: (session: Session) => Promise<T>, beforeCommit: () => void): Promise<T> {
+  async #transaction<T>(
+    begin: "BEGIN" | "BEGIN IMMEDIATE",
+    work: (session: Session) => Promise<T>,
+    beforeCommit: () => void,
+  ): Promise<T> {
     return await this.#kysely.connection().execute(async (session) => {
-      await sql.raw(begin).execute(session);
+      this.#begin(begin);
       try {
         const result = await work(session);
         beforeCommit();
-        // A reader of another process may hold up the commit; the transaction stays open meanwhile.
-        await whileBusy(this.#busyWaitMs, () => sql`COMMIT`.execute(session));
+        // A reader in another process may hold up the commit; the transaction stays open meanwhile.
+        await whileBusy(this.#busyWaitMs, async () => this.#connection.exec("COMMIT"));
         return result;
       } catch (error) {
-        await sql`ROLLBACK`.execute(session).catch(() => {
-          // SQLite has rolled back by itself, as it does when the disk is full.
-        });
-        throw isBusy(error) && begin !== "BEGIN" ? new Error("locked within a transaction", { cause: error }) : error;
+        this.#rollback();
+        throw isBusy(error) ? new Error("locked within a transaction", { cause: error }) : error;
       }
     });
   }
 
+  /**
+   * Takes the lock at once, so that no later statement finds the database locked. Not by a prepared statement: libsql
+   * leaves one that found it locked unfinished, and then no COMMIT succeeds any more ("SQL statements in progress")
+   * while the locks of the transaction hold up every other program.
+   */
+  #begin(begin: "BEGIN" | "BEGIN IMMEDIATE"): void {
+    this.#connection.exec(begin);
+    try {
+      this.#connection.exec("SELECT 1 FROM sqlite_master LIMIT 1");
+    } catch (error) {
+      this.#rollback();
+      throw error;
+    }
+  }
+
+  #rollback(): void {
+    // SQLite has rolled back by itself when, for one, the disk is full.
+    if (this.#connection.inTransaction) this.#connection.exec("ROLLBACK");
+  }
+
   async close(): Promise<void> {
     await this.#kysely.destroy();
+    if (this.#connection.open) this.#connection.close();
   }
 }
 
-function connect(file: string) {
+type Connection = Sqlite.Database;
+
+function connect(file: string): Connection {
   const connection = new Sqlite(file);
   connection.defaultSafeIntegers(true);
-  // MLflow sets the first and the last in each of its sessions, and leaves journal_mode and synchronous at SQLite's
-  // own delete and FULL. Its busy_timeout of 20 s is waited for in whileBusy instead.
-  for (const pragma of ["foreign_keys = ON", "busy_timeout = 0", "synchronous = FULL", "case_sensitive_like = true"])
-    connection.exec(`PRAGMA ${pragma}`);
-  return connection;
+  // foreign_keys and case_sensitive_like as in each session of MLflow's, which leaves journal_mode and synchronous at
+  // SQLite's own delete and FULL. Its busy_timeout of 20 s is waited for in whileBusy instead.
+  try {
+    for (const pragma of ["busy_timeout = 0", "foreign_keys = ON", "synchronous = FULL", "case_sensitive_like = true"])
+      connection.exec(`PRAGMA ${pragma}`);
+    return connection;
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
 }
 
 /** The revision that the database says, "none" for tables without one, undefined for an empty file. */

@@ -1,0 +1,124 @@
+// The MLmodel file, the signature, and the files around it. mlflow-3.17.2-chat.MLmodel was written by MLflow 3.17.2 when
+// a transformers pipeline was logged with task llm/v1/chat on Python 3.11; only its working folder was renamed to /ws.
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, test } from "vitest";
+import { type ChatModel, chatModelFiles } from "../../server/mlmodel/chat-model.ts";
+import { LOADER_MODULE, LOADER_SOURCE } from "../../server/mlmodel/loader/loader.ts";
+import { readMlmodel, taskOf, writeMlmodel } from "../../server/mlmodel/mlmodel-file.ts";
+import { chatSignature, schemaJson } from "../../server/mlmodel/signature.ts";
+
+const recorded = readFileSync(new URL("mlflow-3.17.2-chat.MLmodel", import.meta.url), "utf8");
+
+const model: ChatModel = {
+  modelId: "m-0123456789abcdef0123456789abcdef",
+  artifactLocation: "/store/mlruns/123456789012345678/models/m-0123456789abcdef0123456789abcdef/artifacts",
+  runId: "00000000000000000000000000000e12",
+  createdAt: new Date("2026-11-21T10:00:00.250Z"),
+  sizeBytes: 12345678901n,
+  modelType: "phi3",
+  contextLength: 4096,
+  metadata: { revision: "1e3", note: "yes" },
+};
+
+describe("a file that MLflow wrote", () => {
+  test("tells its flavors, task and signature", () => {
+    const file = readMlmodel(recorded);
+    expect(Object.keys(file.flavors)).toEqual(["python_function", "transformers"]);
+    expect(taskOf(file)).toBe("llm/v1/chat");
+    expect(file.signature).toEqual(chatSignature());
+    expect(file.other.run_id).toBe("cd9ce79088a14f1f9ba3252f3e2a5c54");
+  });
+
+  test("is written back to the byte, keys that nobody knows included", () => {
+    const extended = `${recorded}zz_unknown:\n  a: '017'\n  b: 2\n`;
+    expect(writeMlmodel(readMlmodel(recorded))).toBe(recorded);
+    expect(writeMlmodel(readMlmodel(extended))).toBe(extended);
+  });
+
+  test("may hold nothing but flavors", () => {
+    expect(readMlmodel("flavors:\n  python_function:\n    loader_module: x\n").signature).toBeUndefined();
+  });
+
+  test("is refused without flavors", () => {
+    expect(() => readMlmodel("run_id: 5\n")).toThrow(/has no map `flavors`/);
+    expect(() => readMlmodel("just text")).toThrow(/no map of keys/);
+  });
+
+  test("keeps ids as text that look like numbers", () => {
+    const { other } = readMlmodel("flavors: {}\nrun_id: 1234567890123456789012345678e123\nmlflow_version: 3.17\n");
+    expect(other).toEqual({ run_id: "1234567890123456789012345678e123", mlflow_version: "3.17" });
+  });
+});
+
+describe("the chat signature", () => {
+  test("is MLflow's own, to the byte", () => {
+    const { inputs, outputs } = readMlmodel(recorded).signature!;
+    expect(chatSignature()).toEqual({ inputs, outputs, params: null });
+  });
+
+  test("writes columns as Python's json does", () => {
+    expect(schemaJson({ größe: "long", "o?": { b: "string", "a?": ["double"] } })).toBe(
+      '[{"type": "long", "name": "gr\\u00f6\\u00dfe", "required": true}, {"type": "object", "properties": {"a": {"type": "array", "items": {"type": "double"}, "required": false}, "b": {"type": "string", "required": true}}, "name": "o", "required": false}]',
+    );
+  });
+});
+
+describe("the files of an uploaded ONNX folder", () => {
+  const files = chatModelFiles(model);
+
+  test("are those that MLflow and its loader need", () => {
+    expect(Object.keys(files).sort()).toEqual([
+      "MLmodel",
+      `code/${LOADER_MODULE}.py`,
+      "conda.yaml",
+      "input_example.json",
+      "python_env.yaml",
+      "requirements.txt",
+      "serving_input_example.json",
+    ]);
+    expect(files["requirements.txt"]).toBe("mlflow==3.17.2\nonnxruntime-genai==0.18.0");
+  });
+
+  test("name the model, its place and its run, all as text", () => {
+    const { other, metadata, flavors } = readMlmodel(files.MLmodel!);
+    expect(other.model_id).toBe(model.modelId);
+    expect(other.model_uuid).toBe(model.modelId);
+    expect(other.artifact_path).toBe(model.artifactLocation);
+    expect(other.run_id).toBe(model.runId);
+    expect(other.utc_time_created).toBe("2026-11-21 10:00:00.250000");
+    expect(other.model_size_bytes).toBe(12345678901);
+    expect(metadata).toEqual({ revision: "1e3", note: "yes", task: "llm/v1/chat" });
+    expect(flavors.onnxruntime_genai).toMatchObject({ data: "model", context_length: 4096, model_type: "phi3" });
+  });
+
+  test("a time without milliseconds has no fraction, as in Python", () => {
+    const { MLmodel } = chatModelFiles({ ...model, createdAt: new Date("2026-11-21T10:00:00Z") });
+    expect(readMlmodel(MLmodel!).other.utc_time_created).toBe("2026-11-21 10:00:00");
+  });
+});
+
+describe("the Python loader", () => {
+  const folder = fileURLToPath(new URL("../../server/mlmodel/loader/", import.meta.url));
+
+  test("is embedded as it stands, under a name that carries its digest", () => {
+    const source = readFileSync(join(folder, "modelwire_genai.py"), "utf8");
+    expect(LOADER_SOURCE).toBe(source);
+    expect(LOADER_MODULE).toBe(`modelwire_genai_${createHash("sha256").update(source).digest("hex").slice(0, 12)}`);
+  });
+
+  test("embedding it again changes nothing", () => {
+    const copy = mkdtempSync(join(tmpdir(), "loader-"));
+    try {
+      for (const name of ["modelwire_genai.py", "embed.mjs"]) copyFileSync(join(folder, name), join(copy, name));
+      execFileSync(process.execPath, [join(copy, "embed.mjs")]);
+      expect(readFileSync(join(copy, "loader.ts"), "utf8")).toBe(readFileSync(join(folder, "loader.ts"), "utf8"));
+    } finally {
+      rmSync(copy, { recursive: true });
+    }
+  });
+});
