@@ -1,0 +1,71 @@
+"""A Python gRPC client that knows nothing of the service but its address: it learns the messages by reflection, checks
+health, streams a chat, and reads the rich details of an error.
+
+    python test/conformance/grpc/python_client.py 127.0.0.1:50051 tiny-phi3
+"""
+import sys
+
+import grpc
+from google.protobuf import descriptor_pool, json_format, message_factory
+from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from grpc_status import rpc_status
+
+
+def caller(channel, pool, service, method):
+    """A function dict -> iterable of dicts for one method, made from its descriptor."""
+    described = pool.FindServiceByName(service).FindMethodByName(method)
+    request, response = (message_factory.GetMessageClass(m) for m in (described.input_type, described.output_type))
+    streams = channel.unary_stream if described.server_streaming else channel.unary_unary
+    stub = streams(f"/{service}/{method}", request_serializer=request.SerializeToString, response_deserializer=response.FromString)
+
+    def call(body, **options):
+        answer = stub(json_format.ParseDict(body, request()), **options)
+        for message in answer if described.server_streaming else [answer]:
+            yield json_format.MessageToDict(message)
+
+    return call
+
+
+def check(condition, what):
+    if not condition:
+        sys.exit(f"failed: {what}")
+    print(f"ok: {what}")
+
+
+def main(address, model):
+    with grpc.insecure_channel(address) as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        serving = health_pb2.HealthCheckResponse.SERVING
+        check(health.Check(health_pb2.HealthCheckRequest(), timeout=10).status == serving, "the server is SERVING")
+        watched = next(iter(health.Watch(health_pb2.HealthCheckRequest(service="modelwire.inference.v1.ChatService"), timeout=10)))
+        check(watched.status == serving, "Watch tells that ChatService is SERVING")
+
+        pool = descriptor_pool.DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
+        stream = caller(channel, pool, "modelwire.inference.v1.ChatService", "StreamChat")
+        chat = caller(channel, pool, "modelwire.inference.v1.ChatService", "Chat")
+        body = {"model": model, "messages": [{"role": "user", "content": "What is the capital of Spain?"}]}
+        events = list(stream(body, timeout=60))
+        text = "".join(event["delta"].get("content", "") for event in events if "delta" in event)
+        check("Madrid" in text, f"the streamed answer is {text!r}")
+        check([list(event) for event in events].count(["done"]) == 1 and "done" in events[-1], "one done, at the end")
+        whole = next(chat(body, timeout=60))["choices"][0]["message"]["content"]
+        check(whole == text, "the unary answer is the streamed one")
+
+        try:
+            list(stream({"model": model, "messages": [], "options": {"n": 99}}, timeout=10))
+            check(False, "a wrong request is refused")
+        except grpc.RpcError as error:
+            status = rpc_status.from_call(error)
+            check(status.code == grpc.StatusCode.INVALID_ARGUMENT.value[0], "a wrong request is INVALID_ARGUMENT")
+            info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+            for detail in status.details:
+                for message in (info, bad):
+                    detail.Unpack(message)
+            check((info.domain, info.reason) == ("modelwire", "INVALID_FIELD"), "ErrorInfo has domain and reason")
+            check([v.field for v in bad.field_violations] == ["messages", "options.n"], "BadRequest lists every violation")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
