@@ -35,8 +35,8 @@ export function modelDetails(model: Model): string {
     ["experiment", model.experimentId],
     ["run", model.sourceRunId],
     ["location", model.artifactLocation],
-    ["inputs", model.signature?.inputs ?? ""],
-    ["outputs", model.signature?.outputs ?? ""],
+    ["inputs", shortened(model.signature?.inputs)],
+    ["outputs", shortened(model.signature?.outputs)],
     ...pairs(model.params).map((pair): [string, string] => ["param", pair]),
     ...pairs(model.tags).map((pair): [string, string] => ["tag", pair]),
   ];
@@ -72,6 +72,11 @@ export function toJson(kind: "model" | "models" | "files" | "loaded", what: unkn
   const options = { alwaysEmitImplicit: true };
   const convert = (message: unknown) => messageToJson(schemas[kind], message as never, options);
   return `${JSON.stringify(Array.isArray(what) ? what.map(convert) : convert(what), undefined, 2)}\n`;
+}
+
+/** The beginning of a schema, which may fill a screen. */
+function shortened(schema = ""): string {
+  return schema.length <= 100 ? schema : `${schema.slice(0, 100)}… (--json has all of it)`;
 }
 
 function created(model: Model): string {

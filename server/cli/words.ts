@@ -30,7 +30,7 @@ export function statsLine({ usage, timings, seed, finishReason }: ChatResult): s
     `first token after ${duration(timings.timeToFirstTokenMs)}`,
     `${timings.tokensPerSecond.toFixed(1)} tokens/s`,
     `seed ${seed}`,
-    ...(finishReason === "length" ? ["cut off: no tokens left"] : []),
+    ...(finishReason === "length" ? ["cut off at the token limit"] : []),
   ].join(", ");
 }
 

@@ -1,9 +1,11 @@
 // What an address and its options lead to, before any call.
 import { readFileSync } from "node:fs";
-import { credentials, status } from "@grpc/grpc-js";
+import { credentials, ServerCredentials, status } from "@grpc/grpc-js";
+import { ModelService } from "@modelwire/proto";
 import { expect, test } from "vitest";
 import { ApiError, createClient } from "../../client/index.ts";
 import { VERSION } from "../../client/version.ts";
+import { startTestServer } from "./test-server.ts";
 
 test.each([
   "127.0.0.1:1",
@@ -62,4 +64,24 @@ test("a server that is not there is UNAVAILABLE, as an ApiError", async () => {
 test("the version in the user agent is the package's", () => {
   const manifest = JSON.parse(readFileSync(new URL("../../client/package.json", import.meta.url), "utf8"));
   expect(VERSION).toBe(manifest.version);
+});
+
+const pem = (name: string) => readFileSync(new URL(`../fixtures/tls/${name}`, import.meta.url));
+
+test("TLS: trusts the given authority alone, and shows its own certificate to a server that asks", async () => {
+  const pair = { private_key: pem("server.key"), cert_chain: pem("server.pem") };
+  const asking = ServerCredentials.createSsl(pem("ca.pem"), [pair], true);
+  const server = await startTestServer({ credentials: asking });
+  server.add(ModelService, { searchModels: async () => ({ models: [{ name: "safe" }] }) });
+  const search = async (tls: true | Record<string, Uint8Array | string>) => {
+    using client = createClient(server.address, { tls, retry: false });
+    return (await client.models.searchModels({})).models.map((model) => model.name);
+  };
+  const own = { cert: pem("client.pem"), key: pem("client.key") };
+  expect(await search({ ca: pem("ca.pem").toString(), ...own })).toEqual(["safe"]);
+  const refused = { name: "ApiError", code: status.UNAVAILABLE };
+  await expect(search(true)).rejects.toMatchObject(refused);
+  await expect(search({ ca: pem("ca.pem") })).rejects.toMatchObject(refused);
+  await expect(search({ ca: pem("stranger.pem"), ...own })).rejects.toMatchObject(refused);
+  await server.close();
 });

@@ -146,7 +146,7 @@ test("a server that comes up while a call waits is found", async () => {
   await placeholder.close();
   let server: Awaited<ReturnType<typeof startTestServer>> | undefined;
   const sleep = async () => {
-    server ??= await startTestServer(Number(placeholder.address.split(":")[1]));
+    server ??= await startTestServer({ port: Number(placeholder.address.split(":")[1]) });
     server.add(Echo, handlersOf((texts) => texts) as object);
     // gRPC looks again on its own clock; this waits for exactly that.
     await new Promise((resolve) => connection.grpc.waitForReady(Date.now() + 10_000, resolve));

@@ -25,13 +25,14 @@ export interface TestServer {
   close(): Promise<void>;
 }
 
-/** @param port 0 lets the system choose */
-export async function startTestServer(port = 0): Promise<TestServer> {
+/** @param options.port 0, the default, lets the system choose; `credentials` are plain text when absent */
+export async function startTestServer(
+  options: { port?: number; credentials?: ServerCredentials } = {},
+): Promise<TestServer> {
+  const { port = 0, credentials = ServerCredentials.createInsecure() } = options;
   const server = new Server({ "grpc.max_receive_message_length": 8 << 20 });
   const bound = await new Promise<number>((resolve, reject) => {
-    server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error, chosen) =>
-      error ? reject(error) : resolve(chosen),
-    );
+    server.bindAsync(`127.0.0.1:${port}`, credentials, (error, chosen) => (error ? reject(error) : resolve(chosen)));
   });
   return {
     address: `127.0.0.1:${bound}`,
