@@ -84,6 +84,12 @@ export class Engine {
     });
   }
 
+  /** Sequences that somebody waits for: those with a place, and those without one yet. */
+  get load(): { running: number; queued: number } {
+    const count = (list: readonly Sequence[]) => list.filter((sequence) => !sequence.cancelled).length;
+    return { running: count(this.#running), queued: count(this.#queued) };
+  }
+
   /** The state between steps. */
   snapshot(): EngineSnapshot {
     return {

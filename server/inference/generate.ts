@@ -5,10 +5,14 @@ import type { Engine, GenerateInput } from "../decoder/engine.ts";
 import { answerSeed } from "../decoder/random.ts";
 import type { TokenEvent } from "../decoder/sequence.ts";
 import { chatPrompt } from "../tokenizer/chat-prompt.ts";
+import type { ChatTemplate } from "../tokenizer/chat-template.ts";
+import { TextTooLongError } from "../tokenizer/errors.ts";
 import { TextStream } from "../tokenizer/text-stream.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { InferenceError, type Violation } from "./errors.ts";
 import type { LoadedModel } from "./model.ts";
 import type {
+  ChatMessage,
   GenerateEvent,
   GenerateRequest,
   GenerationDefaults,
@@ -34,7 +38,7 @@ export async function* generateChat(
       "TEMPLATE_FAILED",
       "The folder of this model has no chat template, so it cannot be chatted with.",
     );
-  const ids = chatPrompt(template, tokenizer, request.messages);
+  const ids = promptIds(template, tokenizer, request.messages, info.contextLength);
   const seed = request.options.seed ?? randomSeed();
   const maxTokens = request.options.maxTokens ?? answerRoom(info, ids.length);
   const options: ResolvedOptions = { ...wanted, maxTokens: maxTokens ?? 0 };
@@ -69,6 +73,22 @@ export async function* generateChat(
     yield { type: "done", usage, timings: clock.timings(completionTokens), seed, options };
   } finally {
     for (const answer of answers) await answer.return();
+  }
+}
+
+/** @throws InferenceError CONTEXT_OVERFLOW for a prompt so long that it need not be encoded */
+function promptIds(
+  template: ChatTemplate,
+  tokenizer: Tokenizer,
+  messages: readonly ChatMessage[],
+  contextLength: number,
+): number[] {
+  try {
+    return chatPrompt(template, tokenizer, messages, contextLength);
+  } catch (error) {
+    if (!(error instanceof TextTooLongError)) throw error;
+    const message = `The prompt has more tokens than the context of the model, which is ${contextLength}. ${error.message}`;
+    throw new InferenceError("CONTEXT_OVERFLOW", message, { metadata: { context_length: `${contextLength}` } });
   }
 }
 

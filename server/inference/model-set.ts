@@ -56,13 +56,7 @@ export class ModelSet {
 
   stats(): ModelStats[] {
     return [...this.#held.values()].map(({ model }) => {
-      const { running, queued } = model.engine.snapshot();
-      return {
-        key: model.info.key,
-        running: running.length,
-        queued: queued.length,
-        maxSequences: model.info.maxSequences,
-      };
+      return { key: model.info.key, ...model.engine.load, maxSequences: model.info.maxSequences };
     });
   }
 

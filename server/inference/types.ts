@@ -131,9 +131,9 @@ export type GenerateEvent =
 
 export interface ModelStats {
   readonly key: string;
-  /** Sequences that have a place. */
+  /** Answers in the making that somebody waits for. */
   readonly running: number;
-  /** Sequences that wait for one. */
+  /** Answers that wait for their turn. */
   readonly queued: number;
   readonly maxSequences: number;
 }

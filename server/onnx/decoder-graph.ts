@@ -101,8 +101,10 @@ export function matchDecoderGraph(
 
 /** A wrong head size would otherwise be told once per layer. */
 function distinct(violations: readonly Violation[]): Violation[] {
-  const seen = new Map(
-    violations.map((violation) => [`${violation.field} ${violation.description.replace(/\d+\.\w+/, "")}`, violation]),
-  );
+  const seen = new Map<string, Violation>();
+  for (const violation of violations) {
+    const key = `${violation.field} ${violation.description.replace(/\d+\.(key|value)/, "")}`;
+    if (!seen.has(key)) seen.set(key, violation);
+  }
   return [...seen.values()];
 }

@@ -7,11 +7,12 @@ import type { ChatTemplate, TemplateMessage } from "./chat-template.ts";
 import { TemplateFailedError } from "./errors.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
-/** @throws TemplateFailedError, TextTooLongError */
+/** @throws TemplateFailedError; TextTooLongError when the prompt must have more than `maxTokens` tokens */
 export function chatPrompt(
   template: ChatTemplate,
   tokenizer: Tokenizer,
   messages: readonly TemplateMessage[],
+  maxTokens?: number,
 ): number[] {
   const mark = unusedMark(template.source, messages);
   const shielded = messages.map((message, index) => {
@@ -28,7 +29,7 @@ export function chatPrompt(
     };
   });
   const text = template.render(shielded, tokenizer.specialTokens);
-  return tokenizer.encode(text, { controls: true, mark });
+  return tokenizer.encode(text, { controls: true, mark, maxTokens });
 }
 
 /** A private-use character that neither the template nor a message holds. */

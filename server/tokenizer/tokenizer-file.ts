@@ -3,10 +3,13 @@
 
 import { AddedToken as LibraryToken, Tokenizer as Pipeline } from "@huggingface/tokenizers";
 import { TokenizerFileError } from "./errors.ts";
+import { WordCuts } from "./word-cuts.ts";
 
 export interface TokenizerFile {
   /** Built without added tokens: it takes all text as text. */
   readonly pipeline: Pipeline;
+  /** Where a word may be cut before merging; null where that could change the result. */
+  readonly cuts: WordCuts | null;
   readonly addedTokens: readonly {
     readonly id: number;
     readonly content: string;
@@ -52,10 +55,9 @@ export function parseTokenizerFile(
     }
   }
   if (problems.length > 0) throw new TokenizerFileError("tokenizer.json", problems);
-  return {
-    file: { pipeline: buildPipeline(tokenizer, config, added), addedTokens: added },
-    specialTokens: specialTokens(config),
-  };
+  const pipeline = buildPipeline(tokenizer, config, added);
+  const cuts = isRecord(model) ? wordCuts(model) : null;
+  return { file: { pipeline, cuts, addedTokens: added }, specialTokens: specialTokens(config) };
 }
 
 function buildPipeline(
@@ -75,6 +77,17 @@ function buildPipeline(
       { field: "", description: `describes a tokenizer that cannot be built: ${(error as Error).message}.` },
     ]);
   }
+}
+
+/** Only for plain byte-pair models: a suffix, or looking whole words up first, makes a part differ from its word. */
+function wordCuts(model: Record<string, unknown>): WordCuts | null {
+  const { merges, vocab, ignore_merges, end_of_word_suffix, continuing_subword_suffix } = model;
+  if (!Array.isArray(merges) || !isRecord(vocab)) return null;
+  if (ignore_merges || end_of_word_suffix || continuing_subword_suffix) return null;
+  const merged = merges.map((merge: string | string[]) =>
+    typeof merge === "string" ? merge.replace(" ", "") : merge.join(""),
+  );
+  return new WordCuts([...Object.keys(vocab), ...merged]);
 }
 
 function modelProblems(model: Record<string, unknown>): { field: string; description: string }[] {

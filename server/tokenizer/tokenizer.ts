@@ -10,16 +10,24 @@ import type { Tokenizer as Pipeline } from "@huggingface/tokenizers";
 import { type AddedToken, isControl, TokenFinder } from "./added-tokens.ts";
 import { TextTooLongError } from "./errors.ts";
 import { parseTokenizerFile, type TokenizerFile } from "./tokenizer-file.ts";
+import type { WordCuts } from "./word-cuts.ts";
 
-/** Longest text, in UTF-16 units. Encoding takes time in proportion: about 1 s per million units. */
-const maxTextLength = 4_000_000;
+/** Longest text, in UTF-16 units. Encoding takes time in proportion: up to 10 s per million units without a break in them. */
+const maxTextLength = 1_000_000;
 
 /** Special tokens by name, from tokenizer_config.json: bos_token, eos_token, unk_token, pad_token … */
 export type SpecialTokenNames = Readonly<Record<string, string>>;
 
+export interface EncodeOptions {
+  readonly controls?: boolean;
+  readonly mark?: string;
+  readonly maxTokens?: number;
+}
+
 export class Tokenizer {
   readonly specialTokens: SpecialTokenNames;
   readonly #pipeline: Pipeline;
+  readonly #cuts: WordCuts | null;
   readonly #vocabulary: readonly (string | undefined)[];
   readonly #ids: ReadonlyMap<string, number>;
   readonly #unknownId: number | undefined;
@@ -30,14 +38,18 @@ export class Tokenizer {
   readonly #rawPlain: TokenFinder;
   readonly #normalized: TokenFinder;
   readonly #control: TokenFinder;
+  /** UTF-16 units. */
+  readonly #longestToken: number;
 
   /** @throws TokenizerFileError */
   constructor(file: TokenizerFile, specialTokens: SpecialTokenNames) {
     this.specialTokens = specialTokens;
     this.#pipeline = file.pipeline;
+    this.#cuts = file.cuts;
     this.#vocabulary = file.pipeline.model!.vocab;
     this.#ids = file.pipeline.model!.tokens_to_ids;
     this.#unknownId = file.pipeline.model!.unk_token_id;
+    this.#longestToken = this.#vocabulary.reduce((longest, token) => Math.max(longest, token?.length ?? 0), 1);
     const named = new Set(Object.values(specialTokens));
     const added = file.addedTokens.map((token) => ({ ...token, control: isControl(token, named) }));
     this.#added = new Map(added.map((token) => [token.id, token]));
@@ -65,11 +77,13 @@ export class Tokenizer {
 
   /**
    * Ids of a text without anything added to it. By default every character counts as text; `controls` finds control
-   * tokens in it, as a template's own text needs; `mark` is a character to leave out (see `shield`).
+   * tokens in it, as a template's own text needs; `mark` is a character to leave out (see `shield`); `maxTokens` refuses
+   * a text that must have more tokens, without encoding it.
    * @throws TextTooLongError
    */
-  encode(text: string, { controls = false, mark }: { controls?: boolean; mark?: string } = {}): number[] {
-    if (text.length > maxTextLength) throw new TextTooLongError(text.length, maxTextLength);
+  encode(text: string, { controls = false, mark, maxTokens = maxTextLength }: EncodeOptions = {}): number[] {
+    const limit = Math.min(maxTextLength, maxTokens * this.#longestToken);
+    if (text.length > limit) throw new TextTooLongError(text.length, limit);
     const parts = (controls ? this.#raw : this.#rawPlain).split(text);
     return parts.flatMap((part, index) => {
       if (typeof part !== "string") return [part.id];
@@ -131,7 +145,7 @@ export class Tokenizer {
   #merge(text: string, index: number): number[] {
     const { pre_tokenizer, model } = this.#pipeline;
     const words = pre_tokenizer ? pre_tokenizer.pre_tokenize(text, { section_index: index }) : [text];
-    const tokens = model!._call(words);
+    const tokens = model!._call(this.#cuts ? words.flatMap((word: string) => this.#cuts!.split(word)) : words);
     return tokens.flatMap((token: string) => this.#ids.get(token) ?? this.#unknownId ?? []);
   }
 }

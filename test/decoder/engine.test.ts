@@ -74,7 +74,9 @@ describe("an engine", () => {
 
   test("ends on every ending id, names it, and does not give it as a token", async () => {
     for (const eos of [9, 11]) {
-      const logits: Script["logits"] = (seen, out) => void (out[seen.length < 5 ? 20 : eos] = 1);
+      const logits: Script["logits"] = (seen, out) => {
+        out[seen.length < 5 ? 20 : eos] = 1;
+      };
       const { engine } = start({ logits, eosIds: [9, 11] });
       const events = await rest(ask(engine, [5, 6, 7]));
       expect(tokens(events)).toEqual([20, 20]);
