@@ -77,7 +77,7 @@ class Host implements InferenceHost {
       );
     }
     model ??= this.#startLoading(key, folder, options);
-    return signal ? Promise.race([model.loading, rejection(signal)]) : model.loading;
+    return signal ? abortable(model.loading, signal) : model.loading;
   }
 
   async unload(key: string, signal?: AbortSignal): Promise<void> {
@@ -113,7 +113,7 @@ class Host implements InferenceHost {
         metadata: { model: request.model },
       });
     }
-    await (signal ? Promise.race([model.loading, rejection(signal)]) : model.loading);
+    if (!model.info) await abortable(model.loading, signal);
     yield* this.#link.generate(request, this.#credits, signal);
   }
 
@@ -165,10 +165,12 @@ class Host implements InferenceHost {
   }
 }
 
-/** Rejects when the signal aborts. */
-function rejection(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+/** The promise, or the signal's reason if that comes first. */
+function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
   });
 }

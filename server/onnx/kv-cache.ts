@@ -3,6 +3,7 @@
 // memory. The pages of a row are real only once they have been written, so capacity costs address space alone.
 // It knows rows and lengths; which sequence a row belongs to is the runner's affair.
 
+import { OrtError } from "./errors.ts";
 import { itemBytes, type NativeBuffer, type Runtime, type Tensor } from "./runtime.ts";
 
 export interface KvCacheShape {
@@ -29,7 +30,10 @@ export class KvCache {
       for (let i = 0; i < shape.tensors; i++) this.#buffers.push(runtime.allocate(shape.rows * this.#rowBytes));
     } catch (error) {
       this.dispose();
-      throw error;
+      if (!(error instanceof OrtError)) throw error;
+      const gib = ((shape.tensors * shape.rows * this.#rowBytes) / 2 ** 30).toFixed(1);
+      const message = `A cache for ${shape.rows} sequences of ${shape.capacity} tokens needs ${gib} GiB of address space: ${error.message}`;
+      throw new OrtError(`${message} Use fewer sequences or a smaller length.`, error.code);
     }
   }
 

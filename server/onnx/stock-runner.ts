@@ -72,12 +72,6 @@ export class StockRunner implements ModelRunner {
       return thing;
     };
     try {
-      const tokens = Math.max(this.maxSequences, this.maxTokens);
-      this.#control = own(runtime.runControl());
-      this.#ids = own(new IndexBuffer(runtime, graph.inputIds.type, tokens));
-      this.#mask = own(new IndexBuffer(runtime, graph.attentionMask.type, this.maxSequences * spec.contextLength));
-      this.#positions = graph.positionIds && own(new IndexBuffer(runtime, graph.positionIds.type, tokens));
-      this.#logits = own(new LogitsBuffer(runtime, graph.logits.type, spec.vocabSize, tokens));
       this.#cache = own(
         new KvCache(runtime, {
           tensors: graph.caches.length,
@@ -88,6 +82,12 @@ export class StockRunner implements ModelRunner {
           type: graph.cacheType,
         }),
       );
+      const tokens = Math.max(this.maxSequences, this.maxTokens);
+      this.#control = own(runtime.runControl());
+      this.#ids = own(new IndexBuffer(runtime, graph.inputIds.type, tokens));
+      this.#mask = own(new IndexBuffer(runtime, graph.attentionMask.type, this.maxSequences * spec.contextLength));
+      this.#positions = graph.positionIds && own(new IndexBuffer(runtime, graph.positionIds.type, tokens));
+      this.#logits = own(new LogitsBuffer(runtime, graph.logits.type, spec.vocabSize, tokens));
       const positions = graph.positionIds ? [graph.positionIds.name] : [];
       this.#binding = own(
         runtime.bind(

@@ -298,6 +298,17 @@ describe("an inference host refuses", () => {
     expect(error).toMatchObject({ reason: "MODEL_NOT_LOADED", metadata: { model: "phi" } });
   });
 
+  test("more memory than there is, with what to do", async () => {
+    await withFolder("tiny-fp32", async (folder) => {
+      await folder.edit("genai_config.json", (config) => {
+        config.model.context_length = 2 ** 30;
+      });
+      const error = await failure(newHost().load("phi", folder.path, { maxSequences: 1024 }));
+      expect(error).toMatchObject({ reason: "MODEL_FAILED" });
+      expect(error.message).toMatch(/1024 sequences of 1073741824 tokens needs .* GiB.*fewer sequences/);
+    });
+  });
+
   test("load options that make no sense", async () => {
     const error = await failure(newHost().load("phi", tinyPhi3, { threads: 0, maxSequences: 1.5, maxLength: -1 }));
     expect(error.violations.map((violation) => violation.field)).toEqual(["threads", "maxSequences", "maxLength"]);
@@ -421,6 +432,19 @@ describe("an inspection", () => {
       const error = await failure(newHost().inspect(folder.path));
       expect(error.reason).toBe("MODEL_INVALID");
       expect(error.violations.find((violation) => violation.field === field)?.description).toContain(words);
+    });
+  });
+
+  test("limits a model with two rotary tables to the first, and says so", async () => {
+    await withFolder("tiny-fp32", async (folder) => {
+      const rope_scaling = { type: "longrope", long_factor: [], short_factor: [] };
+      await folder.write("config.json", JSON.stringify({ original_max_position_embeddings: 100, rope_scaling }));
+      const host = newHost();
+      expect(await host.inspect(folder.path)).toMatchObject({
+        contextLength: 100,
+        warnings: [expect.stringContaining("100 of 256")],
+      });
+      expect(await host.load("phi", folder.path)).toMatchObject({ contextLength: 100 });
     });
   });
 
