@@ -5,7 +5,7 @@ import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { ApiError, type LogModelHeader, type Model, ModelStatus } from "@modelwire/proto";
 import { chatModelFiles, DATA_FOLDER } from "../mlmodel/chat-model.ts";
 import type { ArtifactWrite, WrittenFile } from "./artifact-store.ts";
-import { refusePath } from "./artifacts/path-rules.ts";
+import { PathSet, refusePath } from "./artifacts/path-rules.ts";
 import type { CommitInfo, ModelUpload } from "./model-store.ts";
 import type { TrackingStore } from "./tracking-store.ts";
 
@@ -29,6 +29,7 @@ export class LocalModelUpload implements ModelUpload {
   readonly #model: Model;
   readonly #header: LogModelHeader;
   readonly #deps: UploadDeps;
+  readonly #paths = new PathSet();
   #sizeBytes = 0n;
   #placed = false;
   #ended = false;
@@ -49,8 +50,9 @@ export class LocalModelUpload implements ModelUpload {
   }
 
   async write(path: string, chunks: AsyncIterable<Uint8Array>, expectedSize?: number): Promise<WrittenFile> {
+    // Checked here as the sender wrote it; below the data folder it would be told of a path that it never sent.
     const reserved = RESERVED[path.split("/", 1)[0]!.toLowerCase()];
-    if (reserved !== undefined) refusePath(path, [reserved]);
+    refusePath(path, reserved === undefined ? this.#paths.add(path) : [reserved]);
     const written = await this.#deps.write.write(`${DATA_FOLDER}/${path}`, chunks, expectedSize);
     this.#sizeBytes += written.sizeBytes;
     return written;
