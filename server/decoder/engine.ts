@@ -5,12 +5,13 @@
 import { RunTerminatedError } from "../onnx/errors.ts";
 import type { ModelRunner } from "../onnx/model-runner.ts";
 import { packBatch } from "./batch.ts";
-import { ContextOverflowError, EngineClosedError, InvalidRequestError, QueueFullError } from "./errors.ts";
+import { EngineClosedError, QueueFullError } from "./errors.ts";
 import type { EngineSnapshot, SequenceSnapshot } from "./invariants.ts";
 import { uniform } from "./random.ts";
+import { checkRequest, type GenerateInput } from "./request.ts";
 import { isGreedy, sample } from "./sampler.ts";
 import { type PlanEntry, planStep, type SchedulerOptions } from "./scheduler.ts";
-import { type FinishReason, Sequence, type SequenceOptions } from "./sequence.ts";
+import { type FinishReason, Sequence } from "./sequence.ts";
 import { SequenceReader } from "./sequence-reader.ts";
 
 export interface EngineOptions {
@@ -28,12 +29,8 @@ export interface EngineOptions {
   readonly onStep?: (snapshot: EngineSnapshot) => void;
 }
 
-export interface GenerateInput {
-  /** The prompt, at least one token. */
-  readonly ids: ArrayLike<number>;
-  /** `maxTokens` absent: as many as the context has room for. */
-  readonly options: Omit<SequenceOptions, "maxTokens"> & { readonly maxTokens?: number };
-}
+/** Tokens below which a beginning is computed anew rather than copied. */
+const leastShared = 8;
 
 export class Engine {
   readonly #runner: ModelRunner;
@@ -114,31 +111,11 @@ export class Engine {
     await this.#runner.dispose();
   }
 
-  #admit({ ids, options }: GenerateInput): Sequence {
-    const { vocabSize, contextLength } = this.#runner.spec;
-    const found: { field: string; description: string }[] = [];
-    const must = (holds: boolean, field: string, description: string) => {
-      if (!holds) found.push({ field, description });
-    };
-    const { temperature, topK, topP, maxTokens } = options;
-    must(temperature >= 0 && Number.isFinite(temperature), "temperature", `must be 0 or more; found ${temperature}.`);
-    must(Number.isInteger(topK) && topK >= 0, "top_k", `must be an integer of 0 or more; found ${topK}.`);
-    must(topP >= 0 && topP <= 1, "top_p", `must be from 0 to 1; found ${topP}.`);
-    must(
-      maxTokens === undefined || (Number.isInteger(maxTokens) && maxTokens >= 1),
-      "max_tokens",
-      `must be an integer of 1 or more; found ${maxTokens}.`,
-    );
-    must(ids.length > 0, "prompt", "has no tokens.");
-    const prompt = Int32Array.from(ids);
-    const foreign = prompt.find((id) => id < 0 || id >= vocabSize);
-    must(foreign === undefined, "prompt", `holds token ${foreign}; the model has ${vocabSize} tokens.`);
-    if (found.length > 0) throw new InvalidRequestError(found);
-    const room = contextLength - prompt.length;
-    if (room < 1 || (maxTokens ?? 1) > room) throw new ContextOverflowError(prompt.length, contextLength, maxTokens);
+  #admit(input: GenerateInput): Sequence {
+    const { prompt, maxTokens } = checkRequest(input, this.#runner.spec);
     if (this.#queued.length >= this.#queueLimit) throw new QueueFullError(this.#queueLimit);
 
-    const sequence = new Sequence(this.#nextId++, prompt, { ...options, maxTokens: maxTokens ?? room }, this.#now());
+    const sequence = new Sequence(this.#nextId++, prompt, { ...input.options, maxTokens }, this.#now());
     this.#queued.push(sequence);
     this.#wakeLoop();
     return sequence;
@@ -158,13 +135,7 @@ export class Engine {
     while (!this.#closed) {
       this.#dropCancelled();
       this.#fillPlaces();
-      const views = this.#running.map((sequence) => ({
-        sequence,
-        id: sequence.id,
-        pending: sequence.pending,
-        paused: sequence.events.length >= this.#windowTokens,
-      }));
-      const plan = planStep(views, this.#scheduler).map((entry) => ({ ...entry, sequence: entry.sequence.sequence }));
+      const plan = this.#plan();
       this.#onStep?.(this.snapshot());
       if (plan.length === 0) {
         await new Promise<void>((resolve) => {
@@ -175,6 +146,39 @@ export class Engine {
       }
     }
     this.#dropCancelled();
+  }
+
+  /** What the next step computes. A sequence that it brings in takes over what another has computed of the same beginning. */
+  #plan(): PlanEntry<Sequence>[] {
+    for (;;) {
+      const views = this.#running.map((sequence) => ({
+        sequence,
+        id: sequence.id,
+        pending: sequence.pending,
+        paused: sequence.events.length >= this.#windowTokens,
+      }));
+      const plan = planStep(views, this.#scheduler).map((entry) => ({ ...entry, sequence: entry.sequence.sequence }));
+      const begun = plan.filter(({ sequence }) => !sequence.started).map(({ sequence }) => this.#begin(sequence));
+      if (!begun.includes(true)) return plan; // else less is left to compute than was planned
+    }
+  }
+
+  /** @returns whether part of the prompt was taken over */
+  #begin(sequence: Sequence): boolean {
+    let length = 0;
+    let source: Sequence | undefined;
+    for (const other of this.#running) {
+      const shared = other === sequence ? 0 : sequence.sharedWith(other);
+      if (shared > length) [length, source] = [shared, other];
+    }
+    if (source && length >= leastShared) {
+      this.#runner.copyPrefix(source.handle!, sequence.handle!, length);
+      sequence.cached = length;
+    }
+    sequence.started = true;
+    sequence.events.push({ type: "start", cachedTokens: sequence.cached, timeMs: this.#now() - sequence.askedAtMs });
+    sequence.wake();
+    return sequence.cached > 0;
   }
 
   /** The loop itself has failed, which is a mistake of ours or of the runner: nobody is left waiting. */
@@ -256,8 +260,6 @@ export class Engine {
       this.#queued.shift();
       next.handle = handle;
       next.status = "running";
-      next.events.push({ type: "start", timeMs: this.#now() - next.askedAtMs });
-      next.wake();
       this.#running.push(next);
     }
   }

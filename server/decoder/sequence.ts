@@ -14,8 +14,8 @@ export type FinishReason = "eos" | "length";
 
 /** What a reader of a sequence receives. Times are milliseconds since it was asked for. */
 export type TokenEvent =
-  /** It has a place and its prompt is about to be computed. */
-  | { readonly type: "start"; readonly timeMs: number }
+  /** Its prompt is about to be computed, but for the first `cachedTokens`, which another sequence had computed. */
+  | { readonly type: "start"; readonly cachedTokens: number; readonly timeMs: number }
   | { readonly type: "token"; readonly id: number; readonly timeMs: number }
   /** `id` is the token that ended it; only for "eos". */
   | { readonly type: "finish"; readonly reason: FinishReason; readonly id?: number; readonly timeMs: number };
@@ -35,6 +35,8 @@ export class Sequence {
   #length: number;
   /** Tokens whose keys and values are in the cache. All but the last generated one, once the prompt is through. */
   cached = 0;
+  /** The first step that it takes part in has been planned. */
+  started = false;
   /** Its reader has gone: it leaves before the next step. */
   cancelled = false;
   /** Events that the reader has not taken. */
@@ -75,6 +77,14 @@ export class Sequence {
   /** The next `count` tokens for the model, in place. */
   next(count: number): Int32Array {
     return this.#tokens.subarray(this.cached, this.cached + count);
+  }
+
+  /** Length of the beginning that both have, as far as `other` is in the cache; never the whole prompt, whose last token gives the first logits. */
+  sharedWith(other: Sequence): number {
+    const limit = Math.min(this.promptLength - 1, other.cached);
+    let length = 0;
+    while (length < limit && this.#tokens[length] === other.#tokens[length]) length++;
+    return length;
   }
 
   append(token: number): void {

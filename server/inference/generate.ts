@@ -1,8 +1,9 @@
 // One chat request in the worker: messages → prompt ids → the engine's tokens → text. It knows nothing of threads and
 // messages between them; who iterates it sets the pace.
 
-import type { Engine, GenerateInput } from "../decoder/engine.ts";
+import type { Engine } from "../decoder/engine.ts";
 import { answerSeed } from "../decoder/random.ts";
+import type { GenerateInput } from "../decoder/request.ts";
 import type { TokenEvent } from "../decoder/sequence.ts";
 import { chatPrompt } from "../tokenizer/chat-prompt.ts";
 import type { ChatTemplate } from "../tokenizer/chat-template.ts";
@@ -47,11 +48,14 @@ export async function* generateChat(
   const streams = answers.map(() => ({ text: new TextStream(tokenizer, options.stop), tokenIds: [] as number[] }));
   const clock = new Clock();
   let completionTokens = 0;
+  let cachedPromptTokens = 0;
   try {
     for await (const { index, event } of merged(answers)) {
       clock.see(event);
       const stream = streams[index]!;
-      if (event.type === "token") {
+      if (event.type === "start") {
+        if (index === 0) cachedPromptTokens = event.cachedTokens;
+      } else if (event.type === "token") {
         completionTokens++;
         stream.tokenIds.push(event.id);
         const { text, stop } = stream.text.push(event.id);
@@ -61,7 +65,7 @@ export async function* generateChat(
           await answers[index]!.return();
           yield { type: "finish", index, reason: "stop", stopString: stop };
         }
-      } else if (event.type === "finish") {
+      } else {
         const { text, stop } = stream.text.flush();
         if (text !== "" || stream.tokenIds.length > 0)
           yield { type: "delta", index, text, tokenIds: stream.tokenIds.splice(0) };
@@ -69,7 +73,7 @@ export async function* generateChat(
         else yield { type: "finish", index, reason: event.reason === "eos" ? "stop" : "length" };
       }
     }
-    const usage = { promptTokens: ids.length, completionTokens, cachedPromptTokens: 0 };
+    const usage = { promptTokens: ids.length, completionTokens, cachedPromptTokens };
     yield { type: "done", usage, timings: clock.timings(completionTokens), seed, options };
   } finally {
     for (const answer of answers) await answer.return();

@@ -97,7 +97,7 @@ export interface Usage {
   readonly promptTokens: number;
   /** Tokens of all answers, without the one that ended each. */
   readonly completionTokens: number;
-  /** Prompt tokens that were not computed because an earlier answer had left them. */
+  /** Prompt tokens of the first answer that were not computed, because a request that ran beside it had them. */
   readonly cachedPromptTokens: number;
 }
 

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
-import { Engine, type EngineOptions, type GenerateInput } from "../../server/decoder/engine.ts";
+import { Engine, type EngineOptions } from "../../server/decoder/engine.ts";
 import {
   ContextOverflowError,
   EngineClosedError,
@@ -10,6 +10,7 @@ import {
   QueueFullError,
 } from "../../server/decoder/errors.ts";
 import { violations } from "../../server/decoder/invariants.ts";
+import type { GenerateInput } from "../../server/decoder/request.ts";
 import type { TokenEvent } from "../../server/decoder/sequence.ts";
 import type { SequenceReader } from "../../server/decoder/sequence-reader.ts";
 import { openStockRunner, readModelFolder } from "../../server/onnx/model-folder.ts";
@@ -162,6 +163,20 @@ describe("an engine", () => {
       answers.push(await answer(ask(engine, ids, { maxTokens: 20 })));
     }
     expect(new Set(answers.map(String)).size).toBe(1);
+  });
+
+  test("computes a beginning once for all who run with it, and gives the same tokens", async () => {
+    const ids = Array.from({ length: 30 }, (_, i) => (i * 7) % 60);
+    const asks = [ids, ids, [...ids.slice(0, 20), 3, 4], [9, ...ids]];
+    const { engine: calm } = start({ eosIds: [] });
+    const expected: number[][] = [];
+    for (const each of asks) expected.push(await answer(ask(calm, each, { maxTokens: 8 })));
+    const { engine, runner } = start({ eosIds: [] });
+    const events = await Promise.all(asks.map((each) => rest(ask(engine, each, { maxTokens: 8 }))));
+    expect(events.map(tokens)).toEqual(expected);
+    expect(events.map(([first]) => (first?.type === "start" ? first.cachedTokens : undefined))).toEqual([0, 29, 20, 0]);
+    const computed = runner.log.flat().reduce((sum, [, list]) => sum + list.length, 0);
+    expect(computed).toBe(30 + 1 + 2 + 31 + 4 * 7);
   });
 
   test("does not let a slow reader delay others, and lets it go on later with the same tokens", async () => {
@@ -326,7 +341,13 @@ interface Request {
 
 function scenario(vocabulary: number) {
   const request = fc.record<Request>({
-    ids: fc.array(fc.integer({ min: 3, max: vocabulary - 1 }), { minLength: 1, maxLength: 24 }),
+    // Some share a beginning.
+    ids: fc
+      .tuple(
+        fc.integer({ min: 0, max: 20 }),
+        fc.array(fc.integer({ min: 3, max: vocabulary - 1 }), { minLength: 1, maxLength: 24 }),
+      )
+      .map(([shared, own]) => [...Array.from({ length: shared }, (_, i) => 3 + i), ...own]),
     maxTokens: fc.integer({ min: 1, max: 20 }),
     seed: fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }),
     greedy: fc.boolean(),

@@ -1,0 +1,44 @@
+// What a request must fulfil before it is queued. Pure.
+
+import type { ModelSpec } from "../onnx/model-runner.ts";
+import { ContextOverflowError, InvalidRequestError } from "./errors.ts";
+import type { SequenceOptions } from "./sequence.ts";
+
+export interface GenerateInput {
+  /** The prompt, at least one token. */
+  readonly ids: ArrayLike<number>;
+  /** `maxTokens` absent: as many as the context has room for. */
+  readonly options: Omit<SequenceOptions, "maxTokens"> & { readonly maxTokens?: number };
+}
+
+/**
+ * The prompt, and how many tokens the answer may have.
+ * @throws InvalidRequestError with every violation; ContextOverflowError when both do not fit the context
+ */
+export function checkRequest(
+  { ids, options }: GenerateInput,
+  spec: ModelSpec,
+): { prompt: Int32Array; maxTokens: number } {
+  const { vocabSize, contextLength } = spec;
+  const found: { field: string; description: string }[] = [];
+  const must = (holds: boolean, field: string, description: string) => {
+    if (!holds) found.push({ field, description });
+  };
+  const { temperature, topK, topP, maxTokens } = options;
+  must(temperature >= 0 && Number.isFinite(temperature), "temperature", `must be 0 or more; found ${temperature}.`);
+  must(Number.isInteger(topK) && topK >= 0, "top_k", `must be an integer of 0 or more; found ${topK}.`);
+  must(topP >= 0 && topP <= 1, "top_p", `must be from 0 to 1; found ${topP}.`);
+  must(
+    maxTokens === undefined || (Number.isInteger(maxTokens) && maxTokens >= 1),
+    "max_tokens",
+    `must be an integer of 1 or more; found ${maxTokens}.`,
+  );
+  must(ids.length > 0, "prompt", "has no tokens.");
+  const prompt = Int32Array.from(ids);
+  const foreign = prompt.find((id) => id < 0 || id >= vocabSize);
+  must(foreign === undefined, "prompt", `holds token ${foreign}; the model has ${vocabSize} tokens.`);
+  if (found.length > 0) throw new InvalidRequestError(found);
+  const room = contextLength - prompt.length;
+  if (room < 1 || (maxTokens ?? 1) > room) throw new ContextOverflowError(prompt.length, contextLength, maxTokens);
+  return { prompt, maxTokens: maxTokens ?? room };
+}
