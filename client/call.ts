@@ -194,12 +194,12 @@ async function* bidiStream<M extends DescMethod>(
 async function* read<T>(scope: CallScope, call: ClientReadableStream<T>): AsyncGenerator<T, void, undefined> {
   const detach = scope.attach(call);
   try {
-    // The plain iterator destroys a duplex at its end, and with it what the server still has to say (grpc-node#1839).
+    // Leaving the loop must not destroy the stream, which tells the server nothing (grpc-node#1238); detach() cancels.
     for await (const response of call.iterator({ destroyOnReturn: false })) yield response as T;
     scope.rethrow();
   } catch (error) {
     throw scope.error(error);
   } finally {
-    detach(); // leaving the loop early would otherwise tell the server nothing (grpc-node#2385)
+    detach();
   }
 }

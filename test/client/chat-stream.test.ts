@@ -143,13 +143,13 @@ test("a request says what the input says, absent stays absent and zero stays zer
   await chat.client.chat.stream(INPUT).final();
   const messages = [{ role: "user", content: "hi", name: "ann" }];
   const options = { temperature: 0, maxTokens: 9, topP: 0.5, topK: 0, n: 2, seed: 3 };
-  await chat.client.chat.stream({ model: "m", messages, stop: "x", ...options }).final();
+  await chat.client.chat.stream({ model: "m", messages, stop: "END", ...options }).final();
   await chat.client.chat.stream({ model: "m", messages, stop: ["x", "y"], seed: 2n ** 64n - 1n }).final();
   expect(requests[0]).toMatchObject({ messages: [{ role: "user", content: "hello" }], options: { stop: [] } });
   for (const key of ["temperature", "maxTokens", "topP", "topK", "n", "seed"]) {
     expect(Object.hasOwn(requests[0]?.options ?? {}, key)).toBe(false);
   }
-  expect(requests[1]).toMatchObject({ messages, options: { ...options, seed: 3n, stop: ["x"] } });
+  expect(requests[1]).toMatchObject({ messages, options: { ...options, seed: 3n, stop: ["END"] } });
   expect(requests[2]).toMatchObject({ options: { seed: 2n ** 64n - 1n, stop: ["x", "y"] } });
 });
 

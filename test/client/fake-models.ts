@@ -99,6 +99,7 @@ export class FakeModels {
     if (!file) throw new ApiError("ARTIFACT_NOT_FOUND", path);
     yield { message: { case: "file" as const, value: file } };
     const bytes = found.files.get(path) ?? Buffer.alloc(0);
+    if (offsetBytes > bytes.length) throw new ApiError("OFFSET_OUT_OF_RANGE", `${offsetBytes} of ${bytes.length}`);
     for (let at = Number(offsetBytes); at < bytes.length; at += 1_000) {
       yield { message: { case: "data" as const, value: bytes.subarray(at, at + 1_000) } };
     }

@@ -1,6 +1,7 @@
 // Models up and down, between folders on this machine and a server.
 import { once } from "node:events";
-import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import { appendFileSync, truncateSync, utimesSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { ServiceHandlers } from "@modelwire/proto";
@@ -153,22 +154,36 @@ describe("log", () => {
   });
 
   test.each([
-    ["grows", (file: string) => appendFile(file, "more")],
-    ["shrinks", (file: string) => truncate(file, 1_000)],
-  ])("a file that %s while it is sent ends the upload with its name", async (_, change) => {
+    ["grows", (file: string) => appendFileSync(file, "more"), "grew beyond its 700001 bytes"],
+    ["shrinks", (file: string) => truncateSync(file, 1_000), "ended after"],
+    ["is written to", (file: string) => utimesSync(file, 9, 9), "was written to"],
+  ])("a file that %s while it is read ends the upload, which says so and names it", async (_, change, words) => {
     await start();
     await fill();
-    let changing: Promise<void> | undefined;
-    const onProgress = ({ path }: { path: string }) => {
-      if (path === "config.json") changing ??= change(join(folder, "sub/weights.bin"));
+    const file = join(folder, "sub/weights.bin");
+    utimesSync(file, 1, 1);
+    let changed = false;
+    const onProgress = ({ bytesSent }: { bytesSent: number }) => {
+      if (changed || bytesSent < 100_000) return;
+      changed = true;
+      change(file);
+      if (words !== "was written to") utimesSync(file, 1, 1); // so that the size alone gives it away
     };
-    const logging = client.models.log(folder, { name: "n", onProgress });
-    await expect(logging).rejects.toMatchObject({
+    await expect(client.models.log(folder, { name: "n", onProgress })).rejects.toMatchObject({
       code: Code.ABORTED,
-      message: expect.stringMatching(/^sub\/weights\.bin .* while the folder was being sent/),
+      message: expect.stringMatching(new RegExp(`^sub/weights.bin ${words}.* while the folder was being sent`)),
     });
-    await changing;
     expect(fake.models).toEqual([]);
+  });
+
+  test("a file that changed between the listing and its turn is not begun", async () => {
+    await start();
+    await fill();
+    const onProgress = ({ path }: { path: string }) => {
+      if (path === "config.json") appendFileSync(join(folder, "sub/weights.bin"), "more");
+    };
+    await expect(client.models.log(folder, { name: "n", onProgress })).rejects.toThrow("had 700001 bytes and has");
+    expect(fake.order).not.toContain("sub/weights.bin");
   });
 
   test("follows links that stay inside, and names every one that leaves or never ends", async () => {
@@ -311,6 +326,20 @@ describe("download", () => {
       metadata: { path: "a.txt" },
     });
     expect((await onDisk()).filter((name) => !name.endsWith(".part"))).toEqual([]);
+  });
+
+  test("a server that sends without end is cut off", async () => {
+    let sent = 0;
+    await start({
+      downloadArtifact: async function* (_, { signal }) {
+        for (; !signal.aborted && sent < 1e9; sent += 65_536) {
+          yield { message: { case: "data", value: new Uint8Array(65_536) } };
+        }
+      },
+    });
+    fake.add("n", { "a.txt": "hello" });
+    await expect(client.models.download("n", folder)).rejects.toMatchObject({ reason: "DIGEST_MISMATCH" });
+    expect(sent).toBeLessThan(64 << 20);
   });
 
   test("a file without a digest is checked by its size, and fetched each time", async () => {
