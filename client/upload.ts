@@ -112,6 +112,7 @@ async function* logMessages(
       options.onProgress?.({ ...progress });
     }
   }
+  yield { message: { case: "end", value: { fileCount: files.length } } };
 }
 
 async function* fileMessages(file: FolderFile): AsyncGenerator<LogMessage> {

@@ -20,6 +20,8 @@ export interface AnyServerCall {
 /** Longest delay of a Node.js timer; a longer one would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
+const DEADLINE_SLACK_MS = 100;
+
 /** The running calls of a server. */
 export class RunningCalls {
   readonly #abort = new Set<AbortController>();
@@ -88,10 +90,12 @@ export class RunningCalls {
   }
 }
 
-/** grpc-js tells a deadline and a client that left by the same event; the clock tells them apart. */
+/**
+ * grpc-js tells a deadline and a client that left by the same event; the clock tells them apart. A client whose deadline
+ * passes cancels by its own clock, which is ahead of ours by the time that the request was under way.
+ */
 function endReason(call: AnyServerCall): ApiError {
-  const deadline = call.getDeadline();
-  return Number(deadline) <= Date.now()
+  return Number(call.getDeadline()) - Date.now() <= DEADLINE_SLACK_MS
     ? new ApiError({ code: status.DEADLINE_EXCEEDED }, "the call's deadline passed")
     : new ApiError({ code: status.CANCELLED }, "the client cancelled the call");
 }

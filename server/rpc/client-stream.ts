@@ -1,6 +1,5 @@
 // A client-streaming call: messages in as the handler takes them, one response out, possibly before the last message.
 
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { create, type DescMethod } from "@bufbuild/protobuf";
 import type { handleClientStreamingCall, ServerReadableStream } from "@grpc/grpc-js";
 import type { Handler, RequestOf, ResponseOf } from "@modelwire/proto";
@@ -33,9 +32,9 @@ export function clientStream<M extends DescMethod & { methodKind: "client_stream
  * The call's messages. A plain `for await` over the call would destroy it at the end of input and the answer with it
  * (grpc/grpc-node#1839), hence destroyOnReturn.
  *
- * A client that leaves must end the iteration with an error: half an upload is no upload. grpc-js reports the end of a
- * reset stream like that of a complete one, and the cancellation only when Node.js has closed the stream some ticks
- * later. So the end is believed one turn of the event loop later, if the call has not been cancelled by then.
+ * A client that leaves ends the iteration with an error; but Node's HTTP/2 client half-closes a stream before it resets
+ * it, so its leaving may first look like the end of its messages. Where that matters, the messages must say that they
+ * are complete, as those of LogModel do.
  */
 async function* messages<M extends DescMethod>(
   call: ServerReadableStream<RequestOf<M>, ResponseOf<M>>,
@@ -48,7 +47,6 @@ async function* messages<M extends DescMethod>(
       yield message as RequestOf<M>;
       signal.throwIfAborted();
     }
-    await nextTurn();
     signal.throwIfAborted();
   } finally {
     signal.removeEventListener("abort", wake);

@@ -1,5 +1,5 @@
-// The order of an upload: header, then files, each a start, chunks and an end. It turns messages into a header and an
-// iterable of files, and must never know where the bytes go.
+// The order of an upload: header, then files, each a start, chunks and an end, then the upload's end. It turns messages
+// into a header and an iterable of files, and must never know where the bytes go.
 import { ApiError, type FileStart, type LogModelHeader, type LogModelRequest } from "@modelwire/proto";
 
 /** A file on its way. Its chunks must be read to the end before the next file is asked for. */
@@ -19,14 +19,21 @@ export async function readHeader(messages: AsyncIterator<LogModelRequest>): Prom
   return message.value;
 }
 
-/** @throws ApiError STREAM_ORDER at the first message that does not fit. */
+/**
+ * The files, until the upload's end.
+ *
+ * The end of the stream is not enough: Node's HTTP/2 client half-closes a stream before it resets it, so that a client
+ * that cancels between two files looks for a moment like one that is done. Half a model must never be taken for a model.
+ *
+ * @throws ApiError STREAM_ORDER at the first message that does not fit.
+ */
 export async function* incomingFiles(messages: AsyncIterator<LogModelRequest>): AsyncGenerator<IncomingFile> {
-  for (;;) {
+  for (let count = 0; ; count += 1) {
     const next = await messages.next();
-    if (next.done) return;
+    if (next.done) throw outOfOrder(`the stream ended without the upload's end, after ${count} files`);
     const { message } = next.value;
-    if (message.case !== "fileStart")
-      throw outOfOrder(`expected a file_start or the end of the stream, got ${nameOf(next.value)}`);
+    if (message.case === "end") return checkEnd(message.value.fileCount, count);
+    if (message.case !== "fileStart") throw outOfOrder(`expected a file_start or the end, got ${nameOf(next.value)}`);
     let sha256: string | undefined;
     const start = message.value;
     async function* chunks(): AsyncGenerator<Uint8Array> {
@@ -53,14 +60,24 @@ export async function* incomingFiles(messages: AsyncIterator<LogModelRequest>): 
   }
 }
 
+function checkEnd(said: number, arrived: number): void {
+  if (said !== arrived) throw outOfOrder(`the end says ${said} files, ${arrived} arrived`);
+}
+
 function nameOf(request: LogModelRequest): string {
-  const names = { header: "a header", fileStart: "a file_start", fileChunk: "a file_chunk", fileEnd: "a file_end" };
+  const names = {
+    header: "a header",
+    fileStart: "a file_start",
+    fileChunk: "a file_chunk",
+    fileEnd: "a file_end",
+    end: "the end",
+  };
   return request.message.case ? names[request.message.case] : "an empty message";
 }
 
 function outOfOrder(message: string): ApiError {
   return new ApiError(
     "STREAM_ORDER",
-    `${message}; the order is header, then for each file file_start, file_chunk …, file_end`,
+    `${message}; the order is header, then for each file file_start, file_chunk …, file_end, then end`,
   );
 }

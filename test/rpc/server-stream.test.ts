@@ -94,7 +94,7 @@ test("deadline: the stream ends with DEADLINE_EXCEEDED and the handler is freed"
       }
     },
   });
-  await expect(collect(client.serverStream({}, { timeoutMs: 60 }))).rejects.toMatchObject({
+  await expect(collect(client.serverStream({}, { timeoutMs: 300 }))).rejects.toMatchObject({
     code: status.DEADLINE_EXCEEDED,
   });
   expect(await freed.promise).toMatchObject({ code: status.DEADLINE_EXCEEDED });

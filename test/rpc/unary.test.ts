@@ -133,7 +133,7 @@ test("deadline: client and handler both learn of it", async () => {
       throw signal.reason;
     },
   });
-  const error = await client.unary({}, { timeoutMs: 50 }).catch((e: unknown) => e);
+  const error = await client.unary({}, { timeoutMs: 300 }).catch((e: unknown) => e);
   expect(error).toMatchObject({ code: status.DEADLINE_EXCEEDED });
   expect(await reason.promise).toMatchObject({ code: status.DEADLINE_EXCEEDED });
 });

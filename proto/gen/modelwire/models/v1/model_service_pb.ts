@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file modelwire/models/v1/model_service.proto.
  */
 export const file_modelwire_models_v1_model_service: GenFile = /*@__PURE__*/
-  fileDesc("Cidtb2RlbHdpcmUvbW9kZWxzL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SE21vZGVsd2lyZS5tb2RlbHMudjEi8QEKD0xvZ01vZGVsUmVxdWVzdBI1CgZoZWFkZXIYASABKAsyIy5tb2RlbHdpcmUubW9kZWxzLnYxLkxvZ01vZGVsSGVhZGVySAASNAoKZmlsZV9zdGFydBgCIAEoCzIeLm1vZGVsd2lyZS5tb2RlbHMudjEuRmlsZVN0YXJ0SAASNAoKZmlsZV9jaHVuaxgDIAEoCzIeLm1vZGVsd2lyZS5tb2RlbHMudjEuRmlsZUNodW5rSAASMAoIZmlsZV9lbmQYBCABKAsyHC5tb2RlbHdpcmUubW9kZWxzLnYxLkZpbGVFbmRIAEIJCgdtZXNzYWdlIuQDCg5Mb2dNb2RlbEhlYWRlchIMCgRuYW1lGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkSFQoNZXhwZXJpbWVudF9pZBgDIAEoCRIXCg9leHBlcmltZW50X25hbWUYBCABKAkSDgoGcnVuX2lkGAUgASgJEgwKBHN0ZXAYBiABKAMSEgoKbW9kZWxfdHlwZRgHIAEoCRI/CgZwYXJhbXMYCCADKAsyLy5tb2RlbHdpcmUubW9kZWxzLnYxLkxvZ01vZGVsSGVhZGVyLlBhcmFtc0VudHJ5EjsKBHRhZ3MYCSADKAsyLS5tb2RlbHdpcmUubW9kZWxzLnYxLkxvZ01vZGVsSGVhZGVyLlRhZ3NFbnRyeRJDCghtZXRhZGF0YRgKIAMoCzIxLm1vZGVsd2lyZS5tb2RlbHMudjEuTG9nTW9kZWxIZWFkZXIuTWV0YWRhdGFFbnRyeRotCgtQYXJhbXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGisKCVRhZ3NFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGi8KDU1ldGFkYXRhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJBCglGaWxlU3RhcnQSDAoEcGF0aBgBIAEoCRIXCgpzaXplX2J5dGVzGAIgASgDSACIAQFCDQoLX3NpemVfYnl0ZXMiGQoJRmlsZUNodW5rEgwKBGRhdGEYASABKAwiGQoHRmlsZUVuZBIOCgZzaGEyNTYYASABKAkifgoQTG9nTW9kZWxSZXNwb25zZRIpCgVtb2RlbBgBIAEoCzIaLm1vZGVsd2lyZS5tb2RlbHMudjEuTW9kZWwSLQoFZmlsZXMYAiADKAsyHi5tb2RlbHdpcmUubW9kZWxzLnYxLk1vZGVsRmlsZRIQCgh3YXJuaW5ncxgDIAMoCSIgCg9HZXRNb2RlbFJlcXVlc3QSDQoFbW9kZWwYASABKAkiPQoQR2V0TW9kZWxSZXNwb25zZRIpCgVtb2RlbBgBIAEoCzIaLm1vZGVsd2lyZS5tb2RlbHMudjEuTW9kZWwiYgoTU2VhcmNoTW9kZWxzUmVxdWVzdBIWCg5leHBlcmltZW50X2lkcxgBIAMoCRIMCgRuYW1lGAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIlsKFFNlYXJjaE1vZGVsc1Jlc3BvbnNlEioKBm1vZGVscxgBIAMoCzIaLm1vZGVsd2lyZS5tb2RlbHMudjEuTW9kZWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiMKEkRlbGV0ZU1vZGVsUmVxdWVzdBINCgVtb2RlbBgBIAEoCSIVChNEZWxldGVNb2RlbFJlc3BvbnNlIiUKFExpc3RBcnRpZmFjdHNSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJIlgKFUxpc3RBcnRpZmFjdHNSZXNwb25zZRIQCghtb2RlbF9pZBgBIAEoCRItCgVmaWxlcxgCIAMoCzIeLm1vZGVsd2lyZS5tb2RlbHMudjEuTW9kZWxGaWxlIkwKF0Rvd25sb2FkQXJ0aWZhY3RSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEgwKBHBhdGgYAiABKAkSFAoMb2Zmc2V0X2J5dGVzGAMgASgDImUKGERvd25sb2FkQXJ0aWZhY3RSZXNwb25zZRIuCgRmaWxlGAEgASgLMh4ubW9kZWx3aXJlLm1vZGVscy52MS5Nb2RlbEZpbGVIABIOCgRkYXRhGAIgASgMSABCCQoHbWVzc2FnZTL4BAoMTW9kZWxTZXJ2aWNlElkKCExvZ01vZGVsEiQubW9kZWx3aXJlLm1vZGVscy52MS5Mb2dNb2RlbFJlcXVlc3QaJS5tb2RlbHdpcmUubW9kZWxzLnYxLkxvZ01vZGVsUmVzcG9uc2UoARJcCghHZXRNb2RlbBIkLm1vZGVsd2lyZS5tb2RlbHMudjEuR2V0TW9kZWxSZXF1ZXN0GiUubW9kZWx3aXJlLm1vZGVscy52MS5HZXRNb2RlbFJlc3BvbnNlIgOQAgESaAoMU2VhcmNoTW9kZWxzEigubW9kZWx3aXJlLm1vZGVscy52MS5TZWFyY2hNb2RlbHNSZXF1ZXN0GikubW9kZWx3aXJlLm1vZGVscy52MS5TZWFyY2hNb2RlbHNSZXNwb25zZSIDkAIBEmAKC0RlbGV0ZU1vZGVsEicubW9kZWx3aXJlLm1vZGVscy52MS5EZWxldGVNb2RlbFJlcXVlc3QaKC5tb2RlbHdpcmUubW9kZWxzLnYxLkRlbGV0ZU1vZGVsUmVzcG9uc2USawoNTGlzdEFydGlmYWN0cxIpLm1vZGVsd2lyZS5tb2RlbHMudjEuTGlzdEFydGlmYWN0c1JlcXVlc3QaKi5tb2RlbHdpcmUubW9kZWxzLnYxLkxpc3RBcnRpZmFjdHNSZXNwb25zZSIDkAIBEnYKEERvd25sb2FkQXJ0aWZhY3QSLC5tb2RlbHdpcmUubW9kZWxzLnYxLkRvd25sb2FkQXJ0aWZhY3RSZXF1ZXN0Gi0ubW9kZWx3aXJlLm1vZGVscy52MS5Eb3dubG9hZEFydGlmYWN0UmVzcG9uc2UiA5ACATABYgZwcm90bzM", [file_modelwire_models_v1_model]);
+  fileDesc("Cidtb2RlbHdpcmUvbW9kZWxzL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SE21vZGVsd2lyZS5tb2RlbHMudjEiogIKD0xvZ01vZGVsUmVxdWVzdBI1CgZoZWFkZXIYASABKAsyIy5tb2RlbHdpcmUubW9kZWxzLnYxLkxvZ01vZGVsSGVhZGVySAASNAoKZmlsZV9zdGFydBgCIAEoCzIeLm1vZGVsd2lyZS5tb2RlbHMudjEuRmlsZVN0YXJ0SAASNAoKZmlsZV9jaHVuaxgDIAEoCzIeLm1vZGVsd2lyZS5tb2RlbHMudjEuRmlsZUNodW5rSAASMAoIZmlsZV9lbmQYBCABKAsyHC5tb2RlbHdpcmUubW9kZWxzLnYxLkZpbGVFbmRIABIvCgNlbmQYBSABKAsyIC5tb2RlbHdpcmUubW9kZWxzLnYxLkxvZ01vZGVsRW5kSABCCQoHbWVzc2FnZSLkAwoOTG9nTW9kZWxIZWFkZXISDAoEbmFtZRgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEhUKDWV4cGVyaW1lbnRfaWQYAyABKAkSFwoPZXhwZXJpbWVudF9uYW1lGAQgASgJEg4KBnJ1bl9pZBgFIAEoCRIMCgRzdGVwGAYgASgDEhIKCm1vZGVsX3R5cGUYByABKAkSPwoGcGFyYW1zGAggAygLMi8ubW9kZWx3aXJlLm1vZGVscy52MS5Mb2dNb2RlbEhlYWRlci5QYXJhbXNFbnRyeRI7CgR0YWdzGAkgAygLMi0ubW9kZWx3aXJlLm1vZGVscy52MS5Mb2dNb2RlbEhlYWRlci5UYWdzRW50cnkSQwoIbWV0YWRhdGEYCiADKAsyMS5tb2RlbHdpcmUubW9kZWxzLnYxLkxvZ01vZGVsSGVhZGVyLk1ldGFkYXRhRW50cnkaLQoLUGFyYW1zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARorCglUYWdzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQQoJRmlsZVN0YXJ0EgwKBHBhdGgYASABKAkSFwoKc2l6ZV9ieXRlcxgCIAEoA0gAiAEBQg0KC19zaXplX2J5dGVzIhkKCUZpbGVDaHVuaxIMCgRkYXRhGAEgASgMIhkKB0ZpbGVFbmQSDgoGc2hhMjU2GAEgASgJIiEKC0xvZ01vZGVsRW5kEhIKCmZpbGVfY291bnQYASABKAUifgoQTG9nTW9kZWxSZXNwb25zZRIpCgVtb2RlbBgBIAEoCzIaLm1vZGVsd2lyZS5tb2RlbHMudjEuTW9kZWwSLQoFZmlsZXMYAiADKAsyHi5tb2RlbHdpcmUubW9kZWxzLnYxLk1vZGVsRmlsZRIQCgh3YXJuaW5ncxgDIAMoCSIgCg9HZXRNb2RlbFJlcXVlc3QSDQoFbW9kZWwYASABKAkiPQoQR2V0TW9kZWxSZXNwb25zZRIpCgVtb2RlbBgBIAEoCzIaLm1vZGVsd2lyZS5tb2RlbHMudjEuTW9kZWwiYgoTU2VhcmNoTW9kZWxzUmVxdWVzdBIWCg5leHBlcmltZW50X2lkcxgBIAMoCRIMCgRuYW1lGAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIlsKFFNlYXJjaE1vZGVsc1Jlc3BvbnNlEioKBm1vZGVscxgBIAMoCzIaLm1vZGVsd2lyZS5tb2RlbHMudjEuTW9kZWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiMKEkRlbGV0ZU1vZGVsUmVxdWVzdBINCgVtb2RlbBgBIAEoCSIVChNEZWxldGVNb2RlbFJlc3BvbnNlIiUKFExpc3RBcnRpZmFjdHNSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJIlgKFUxpc3RBcnRpZmFjdHNSZXNwb25zZRIQCghtb2RlbF9pZBgBIAEoCRItCgVmaWxlcxgCIAMoCzIeLm1vZGVsd2lyZS5tb2RlbHMudjEuTW9kZWxGaWxlIkwKF0Rvd25sb2FkQXJ0aWZhY3RSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEgwKBHBhdGgYAiABKAkSFAoMb2Zmc2V0X2J5dGVzGAMgASgDImUKGERvd25sb2FkQXJ0aWZhY3RSZXNwb25zZRIuCgRmaWxlGAEgASgLMh4ubW9kZWx3aXJlLm1vZGVscy52MS5Nb2RlbEZpbGVIABIOCgRkYXRhGAIgASgMSABCCQoHbWVzc2FnZTL4BAoMTW9kZWxTZXJ2aWNlElkKCExvZ01vZGVsEiQubW9kZWx3aXJlLm1vZGVscy52MS5Mb2dNb2RlbFJlcXVlc3QaJS5tb2RlbHdpcmUubW9kZWxzLnYxLkxvZ01vZGVsUmVzcG9uc2UoARJcCghHZXRNb2RlbBIkLm1vZGVsd2lyZS5tb2RlbHMudjEuR2V0TW9kZWxSZXF1ZXN0GiUubW9kZWx3aXJlLm1vZGVscy52MS5HZXRNb2RlbFJlc3BvbnNlIgOQAgESaAoMU2VhcmNoTW9kZWxzEigubW9kZWx3aXJlLm1vZGVscy52MS5TZWFyY2hNb2RlbHNSZXF1ZXN0GikubW9kZWx3aXJlLm1vZGVscy52MS5TZWFyY2hNb2RlbHNSZXNwb25zZSIDkAIBEmAKC0RlbGV0ZU1vZGVsEicubW9kZWx3aXJlLm1vZGVscy52MS5EZWxldGVNb2RlbFJlcXVlc3QaKC5tb2RlbHdpcmUubW9kZWxzLnYxLkRlbGV0ZU1vZGVsUmVzcG9uc2USawoNTGlzdEFydGlmYWN0cxIpLm1vZGVsd2lyZS5tb2RlbHMudjEuTGlzdEFydGlmYWN0c1JlcXVlc3QaKi5tb2RlbHdpcmUubW9kZWxzLnYxLkxpc3RBcnRpZmFjdHNSZXNwb25zZSIDkAIBEnYKEERvd25sb2FkQXJ0aWZhY3QSLC5tb2RlbHdpcmUubW9kZWxzLnYxLkRvd25sb2FkQXJ0aWZhY3RSZXF1ZXN0Gi0ubW9kZWx3aXJlLm1vZGVscy52MS5Eb3dubG9hZEFydGlmYWN0UmVzcG9uc2UiA5ACATABYgZwcm90bzM", [file_modelwire_models_v1_model]);
 
 /**
  * LogModelRequest is one message of an upload.
@@ -57,6 +57,14 @@ export type LogModelRequest = Message<"modelwire.models.v1.LogModelRequest"> & {
      */
     value: FileEnd;
     case: "fileEnd";
+  } | {
+    /**
+     * Last message, exactly once.
+     *
+     * @generated from field: modelwire.models.v1.LogModelEnd end = 5;
+     */
+    value: LogModelEnd;
+    case: "end";
   } | { case: undefined; value?: undefined };
 };
 
@@ -223,6 +231,27 @@ export const FileEndSchema: GenMessage<FileEnd> = /*@__PURE__*/
   messageDesc(file_modelwire_models_v1_model_service, 4);
 
 /**
+ * LogModelEnd says that everything has been sent.
+ *
+ * @generated from message modelwire.models.v1.LogModelEnd
+ */
+export type LogModelEnd = Message<"modelwire.models.v1.LogModelEnd"> & {
+  /**
+   * How many files were sent; compared with how many arrived.
+   *
+   * @generated from field: int32 file_count = 1;
+   */
+  fileCount: number;
+};
+
+/**
+ * Describes the message modelwire.models.v1.LogModelEnd.
+ * Use `create(LogModelEndSchema)` to create a new message.
+ */
+export const LogModelEndSchema: GenMessage<LogModelEnd> = /*@__PURE__*/
+  messageDesc(file_modelwire_models_v1_model_service, 5);
+
+/**
  * LogModelResponse is the committed model.
  *
  * @generated from message modelwire.models.v1.LogModelResponse
@@ -255,7 +284,7 @@ export type LogModelResponse = Message<"modelwire.models.v1.LogModelResponse"> &
  * Use `create(LogModelResponseSchema)` to create a new message.
  */
 export const LogModelResponseSchema: GenMessage<LogModelResponse> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 5);
+  messageDesc(file_modelwire_models_v1_model_service, 6);
 
 /**
  * GetModelRequest asks for a model.
@@ -276,7 +305,7 @@ export type GetModelRequest = Message<"modelwire.models.v1.GetModelRequest"> & {
  * Use `create(GetModelRequestSchema)` to create a new message.
  */
 export const GetModelRequestSchema: GenMessage<GetModelRequest> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 6);
+  messageDesc(file_modelwire_models_v1_model_service, 7);
 
 /**
  * GetModelResponse is the model.
@@ -297,7 +326,7 @@ export type GetModelResponse = Message<"modelwire.models.v1.GetModelResponse"> &
  * Use `create(GetModelResponseSchema)` to create a new message.
  */
 export const GetModelResponseSchema: GenMessage<GetModelResponse> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 7);
+  messageDesc(file_modelwire_models_v1_model_service, 8);
 
 /**
  * SearchModelsRequest asks for a page of models.
@@ -339,7 +368,7 @@ export type SearchModelsRequest = Message<"modelwire.models.v1.SearchModelsReque
  * Use `create(SearchModelsRequestSchema)` to create a new message.
  */
 export const SearchModelsRequestSchema: GenMessage<SearchModelsRequest> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 8);
+  messageDesc(file_modelwire_models_v1_model_service, 9);
 
 /**
  * SearchModelsResponse is a page of models.
@@ -367,7 +396,7 @@ export type SearchModelsResponse = Message<"modelwire.models.v1.SearchModelsResp
  * Use `create(SearchModelsResponseSchema)` to create a new message.
  */
 export const SearchModelsResponseSchema: GenMessage<SearchModelsResponse> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 9);
+  messageDesc(file_modelwire_models_v1_model_service, 10);
 
 /**
  * DeleteModelRequest names the model to delete.
@@ -388,7 +417,7 @@ export type DeleteModelRequest = Message<"modelwire.models.v1.DeleteModelRequest
  * Use `create(DeleteModelRequestSchema)` to create a new message.
  */
 export const DeleteModelRequestSchema: GenMessage<DeleteModelRequest> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 10);
+  messageDesc(file_modelwire_models_v1_model_service, 11);
 
 /**
  * DeleteModelResponse says that it is done.
@@ -403,7 +432,7 @@ export type DeleteModelResponse = Message<"modelwire.models.v1.DeleteModelRespon
  * Use `create(DeleteModelResponseSchema)` to create a new message.
  */
 export const DeleteModelResponseSchema: GenMessage<DeleteModelResponse> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 11);
+  messageDesc(file_modelwire_models_v1_model_service, 12);
 
 /**
  * ListArtifactsRequest asks for a model's files.
@@ -424,7 +453,7 @@ export type ListArtifactsRequest = Message<"modelwire.models.v1.ListArtifactsReq
  * Use `create(ListArtifactsRequestSchema)` to create a new message.
  */
 export const ListArtifactsRequestSchema: GenMessage<ListArtifactsRequest> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 12);
+  messageDesc(file_modelwire_models_v1_model_service, 13);
 
 /**
  * ListArtifactsResponse is the list.
@@ -452,7 +481,7 @@ export type ListArtifactsResponse = Message<"modelwire.models.v1.ListArtifactsRe
  * Use `create(ListArtifactsResponseSchema)` to create a new message.
  */
 export const ListArtifactsResponseSchema: GenMessage<ListArtifactsResponse> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 13);
+  messageDesc(file_modelwire_models_v1_model_service, 14);
 
 /**
  * DownloadArtifactRequest asks for one file.
@@ -487,7 +516,7 @@ export type DownloadArtifactRequest = Message<"modelwire.models.v1.DownloadArtif
  * Use `create(DownloadArtifactRequestSchema)` to create a new message.
  */
 export const DownloadArtifactRequestSchema: GenMessage<DownloadArtifactRequest> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 14);
+  messageDesc(file_modelwire_models_v1_model_service, 15);
 
 /**
  * DownloadArtifactResponse is one message of a download.
@@ -524,7 +553,7 @@ export type DownloadArtifactResponse = Message<"modelwire.models.v1.DownloadArti
  * Use `create(DownloadArtifactResponseSchema)` to create a new message.
  */
 export const DownloadArtifactResponseSchema: GenMessage<DownloadArtifactResponse> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 15);
+  messageDesc(file_modelwire_models_v1_model_service, 16);
 
 /**
  * ModelService logs models in the MLflow format and gives them back.
@@ -537,7 +566,9 @@ export const DownloadArtifactResponseSchema: GenMessage<DownloadArtifactResponse
 export const ModelService: GenService<{
   /**
    * LogModel takes a model folder as a stream and answers when it is committed: every byte on disk and the row READY,
-   * or nothing at all. The first message is the header; then, for each file, a start, any number of chunks, and an end.
+   * or nothing at all. The first message is the header; then, for each file, a start, any number of chunks, and an end;
+   * the last message is the upload's end. Without it nothing is kept, since some HTTP/2 stacks close a stream that they
+   * cancel as if it were complete.
    * When the stream breaks, is refused or is cancelled, nothing is kept and the model's row becomes FAILED.
    * A repeated request_id of a finished call gives the first answer again and writes nothing.
    *
