@@ -68,6 +68,7 @@ export class FakeModels {
     let header: LogModelHeader | undefined;
     let open: { path: string; chunks: Uint8Array[] } | undefined;
     const files = new Map<string, Buffer>();
+    let complete = false;
     for await (const { message } of requests) {
       if ((message.case === "header") === Boolean(header)) throw new ApiError("STREAM_ORDER", "header");
       if (message.case === "header") header = message.value;
@@ -83,9 +84,11 @@ export class FakeModels {
         if (sha256(bytes) !== message.value.sha256) throw new ApiError("DIGEST_MISMATCH", open.path);
         files.set(open.path, bytes);
         open = undefined;
+      } else if (message.case === "end") {
+        complete = message.value.fileCount === files.size;
       }
     }
-    if (!header || open) throw new ApiError("STREAM_ORDER", "the stream broke off");
+    if (!header || open || !complete) throw new ApiError("STREAM_ORDER", "the stream broke off");
     const id = header.requestId;
     const known = this.models.find((m) => m.header.requestId === id);
     const model = known ?? { modelId: `m-${this.models.length + 1}`, header, files };
