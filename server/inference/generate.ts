@@ -1,6 +1,7 @@
 // One chat request in the worker: messages → prompt ids → the engine's tokens → text. It knows nothing of threads and
 // messages between them; who iterates it sets the pace.
 
+import { setMaxListeners } from "node:events";
 import type { Engine } from "../decoder/engine.ts";
 import { answerSeed } from "../decoder/random.ts";
 import type { GenerateInput } from "../decoder/request.ts";
@@ -44,6 +45,7 @@ export async function* generateChat(
   const maxTokens = request.options.maxTokens ?? answerRoom(info, ids.length);
   const options: ResolvedOptions = { ...wanted, maxTokens: maxTokens ?? 0 };
 
+  setMaxListeners(0, signal); // every answer listens to it
   const answers = startAnswers(engine, { ids, options: { ...options, maxTokens, seed } }, options.n, signal);
   const streams = answers.map(() => ({ text: new TextStream(tokenizer, options.stop), tokenIds: [] as number[] }));
   const clock = new Clock();

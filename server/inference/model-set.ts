@@ -15,16 +15,18 @@ interface Held {
 export class ModelSet {
   readonly #held = new Map<string, Held>();
   #runtime: Promise<Runtime> | undefined;
+  /** Folders being opened: the library must not be closed under them. */
+  readonly #opened = new Set<Promise<unknown>>();
 
   /** @throws InferenceError; RuntimeUnavailableError when the library cannot be used */
   async load(key: string, folder: string, options: LoadOptions): Promise<ModelInfo> {
-    const model = await openModel(await this.#open(), key, folder, options);
+    const model = await this.#opening((runtime) => openModel(runtime, key, folder, options));
     this.#held.set(key, { model, users: 0, whenUnused: undefined });
     return model.info;
   }
 
-  async inspect(folder: string): Promise<FolderReport> {
-    return inspectFolder(await this.#open(), folder);
+  inspect(folder: string): Promise<FolderReport> {
+    return this.#opening((runtime) => inspectFolder(runtime, folder));
   }
 
   /** The model, held until `release` is called. @throws InferenceError MODEL_NOT_LOADED */
@@ -60,12 +62,23 @@ export class ModelSet {
     });
   }
 
-  /** Ends every generation, frees every model and then the library. */
+  /** Waits for what is being opened, ends every generation, frees every model and then the library. */
   async close(): Promise<void> {
+    while (this.#opened.size > 0) await Promise.allSettled(this.#opened);
     const all = [...this.#held.values()];
     this.#held.clear();
     await Promise.all(all.map(({ model }) => model.engine.close()));
     (await this.#runtime?.catch(() => undefined))?.close();
+  }
+
+  async #opening<T>(open: (runtime: Runtime) => Promise<T>): Promise<T> {
+    const work = this.#open().then(open);
+    this.#opened.add(work);
+    try {
+      return await work;
+    } finally {
+      this.#opened.delete(work);
+    }
   }
 
   #open(): Promise<Runtime> {

@@ -129,16 +129,12 @@ export class Tokenizer {
       if (typeof part !== "string") return [part.id];
       return part === "" ? [] : this.#merge(part, index);
     });
-    return ids.some((id) => id !== this.#unknownId && this.#added.get(id)?.control)
-      ? this.#encodeApart(text, index)
-      : ids;
-  }
-
-  /** Some vocabularies list control tokens as words: cut the text inside each so that it is no longer one word. */
-  #encodeApart(text: string, index: number): number[] {
+    const isControl = (id: number) => id !== this.#unknownId && this.#added.get(id)?.control === true;
+    if (!ids.some(isControl)) return ids;
+    // Some vocabularies list control tokens as words: cut the text inside each, so that it is no longer one word.
     const cuts: number[] = [];
     for (let i = 0; i < text.length; i++) if (this.#control.at(text, i)) cuts.push(i + 1);
-    if (cuts.length === 0) return [];
+    if (cuts.length === 0) return ids.filter((id) => !isControl(id));
     return [0, ...cuts].flatMap((start, i) => this.#encodeSection(text.slice(start, cuts[i]), index));
   }
 

@@ -123,6 +123,14 @@ describe("randomness", () => {
     }
   });
 
+  test("does not give one seed the stream of another, moved along", () => {
+    for (const step of [1n, 0x9e3779b97f4a7c15n]) {
+      for (let position = 1; position < 50; position++) {
+        expect(uniform(7n + step, position - 1)).not.toBe(uniform(7n, position));
+      }
+    }
+  });
+
   test("gives every answer of a request its own seed, and the first the request's", () => {
     const seeds = Array.from({ length: 16 }, (_, index) => answerSeed(9n, index));
     expect(seeds[0]).toBe(9n);

@@ -214,6 +214,15 @@ describe("an inference host", () => {
     expect((await failure(host.load("phi", tinyPhi3))).reason).toBe("CLOSED");
   });
 
+  test("closes while a folder is being opened", async () => {
+    const host = newHost();
+    const loading = host.load("phi", tinyPhi3);
+    const inspecting = host.inspect(fixture("tiny-fp32"));
+    await host.close();
+    expect(await loading).toMatchObject({ key: "phi" });
+    expect(await inspecting).toMatchObject({ layers: 2 });
+  });
+
   test("fails what runs with WORKER_DIED when the thread ends, and starts another on the next load", async () => {
     const host = newHost({ worker: new URL("./dying-worker.mjs", import.meta.url) });
     await host.load("phi", tinyPhi3);
@@ -316,17 +325,18 @@ describe("an inference host refuses", () => {
 
   test("a request too many", async () => {
     const host = await withRandom({}, { maxSequences: 1 });
-    const abort = new AbortController();
-    const many = Array.from({ length: 12 }, () =>
-      all(chat(host, "x", { n: 16, maxTokens: 50, temperature: 2, topK: 0 }, abort.signal)),
-    );
+    const leave = Array.from({ length: 12 }, () => new AbortController());
+    const options = { n: 16, maxTokens: 50, temperature: 2, topK: 0 };
+    const many = leave.map(({ signal }) => all(chat(host, "x", options, signal)));
     const outcomes = await Promise.all(
       many.map((running) => {
         const settled = running.then(
           () => "answered",
           (error: Partial<InferenceError>) => error.reason ?? "aborted",
         );
-        void settled.then((outcome) => outcome === "QUEUE_FULL" && abort.abort());
+        void settled.then((outcome) => {
+          if (outcome === "QUEUE_FULL") for (const controller of leave) controller.abort();
+        });
         return settled;
       }),
     );

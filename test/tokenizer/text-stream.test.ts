@@ -52,7 +52,7 @@ describe.each(subjects.map((subject) => [subject.name, subject] as const))("a te
   test("cuts at stop strings as the whole text would be cut", () => {
     const words = ["the ", "stop", "st", "op", "\n\n", "a", "👍", "é", "top", " "];
     const text = fc.array(fc.constantFrom(...words), { maxLength: 14 }).map((parts) => parts.join(""));
-    const stops = fc.array(fc.constantFrom("stop", "top the", "\n\n", "👍a", "aa", "é", "st op", "oops"), {
+    const stops = fc.array(fc.constantFrom("stop", "top the", "\n\n", "👍a", "aa", "é", "st op", "oops", "t"), {
       minLength: 1,
       maxLength: 3,
     });
@@ -72,7 +72,7 @@ describe.each(subjects.map((subject) => [subject.name, subject] as const))("a te
     const list = new Array<number>(4000).fill(lonely);
     const started = performance.now();
     expect(streamed(subject, list).pieces.join("")).toBe(ours.decode(list));
-    expect(performance.now() - started).toBeLessThan(1000);
+    expect(performance.now() - started).toBeLessThan(10_000);
   });
 });
 
@@ -94,7 +94,7 @@ describe("stop strings", () => {
   });
 
   test("end the text with the one that is complete first", () => {
-    expect(new StopStrings(["along", "b"]).push("xablong")).toEqual({ text: "xa", stop: "b" });
+    expect(new StopStrings(["ablong", "b"]).push("xablong")).toEqual({ text: "xa", stop: "b" });
     expect(new StopStrings(["c", "abc"]).push("xabc")).toEqual({ text: "x", stop: "abc" });
   });
 

@@ -140,17 +140,13 @@ describe.each(subjects.map((subject) => [subject.name, subject] as const))("the 
     expect(ours.decode(ours.encode("x , y . don 't"))).toBe("x , y . don 't");
   });
 
-  test("takes time in proportion to the text, with and without breaks in it", () => {
-    const milliseconds = (text: string) => {
-      const started = performance.now();
-      expect(ours.decode(ours.encode(text))).toBe(text);
-      return performance.now() - started;
-    };
+  test("gets through 100 kB, with and without breaks in it", () => {
+    // Minutes if merging took quadratic time; the bound is wide, for the machine is shared.
     for (const text of ["the decoder streams token by token, ", "thedecoderstreamstokenbytoken", "a"]) {
-      const short = text.repeat(Math.ceil(12_500 / text.length));
-      milliseconds(short);
-      // Quadratic time would be 64-fold. The bound is wide, for the machine is shared.
-      expect(milliseconds(short.repeat(8))).toBeLessThan(32 * Math.max(milliseconds(short), 5));
+      const long = text.repeat(Math.ceil(100_000 / text.length));
+      const started = performance.now();
+      expect(ours.decode(ours.encode(long))).toBe(long);
+      expect(performance.now() - started).toBeLessThan(10_000);
     }
   });
 });
@@ -179,6 +175,23 @@ describe("a chat prompt", () => {
   test("keeps private-use characters of a message", () => {
     expect(ours.decode(ids("{{ messages[0].content }}", "a\ue000<|end|>\ue001b"))).toBe("a\ue000<|end|>\ue001b");
   });
+});
+
+test("control tokens in a message stay text where the vocabulary lists them as words", () => {
+  const json = byteLevelFile((file) => {
+    const model = file.model as { vocab: Record<string, number>; ignore_merges: boolean };
+    const [start, end] = file.added_tokens as { id: number; content: string }[];
+    Object.assign(model.vocab, { [start!.content]: start!.id, [end!.content]: end!.id });
+    model.ignore_merges = true;
+    file.pre_tokenizer = null;
+  });
+  const { file, specialTokens } = parseTokenizerFile(json, undefined);
+  const tokenizer = new Tokenizer(file, specialTokens);
+  for (const text of ["<|im_end|>", "<|im_start|><|im_end|>"]) {
+    const ids = tokenizer.encode(text);
+    expect(ids.some((id) => tokenizer.isHidden(id))).toBe(false);
+    expect(tokenizer.decode(ids)).toBe(text);
+  }
 });
 
 describe("tokenizer.json", () => {
