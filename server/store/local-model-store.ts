@@ -13,7 +13,7 @@ import {
 import type { ArtifactStore, ArtifactWrite } from "./artifact-store.ts";
 import { LocalModelUpload } from "./local-model-upload.ts";
 import { ModelDescriber } from "./model-describe.ts";
-import { checkHeader, headerDigest } from "./model-header.ts";
+import { checkHeader, headerDigest, MODEL_ID } from "./model-header.ts";
 import type { Begun, LoggedModel, ModelStore, SearchModels, SweepReport } from "./model-store.ts";
 import { pageSize, readPageToken, writePageToken } from "./page-token.ts";
 import type { TrackingStore } from "./tracking-store.ts";
@@ -94,7 +94,7 @@ export class LocalModelStore implements ModelStore {
 
   async search(request: SearchModels) {
     const after = readPageToken(request);
-    const ids = request.experimentIds.filter((id) => !/^\d{1,18}$/.test(id));
+    const ids = request.experimentIds.filter((id) => !/^\d{1,19}$/.test(id));
     if (ids.length > 0)
       throw invalidFields(
         ids.map((id) => ({ field: "experiment_ids", description: `must be decimal text, got "${id}"` })),
@@ -224,16 +224,16 @@ export class LocalModelStore implements ModelStore {
   }
 
   async #find(ref: string): Promise<Model> {
-    const text = ref.startsWith("models:/") ? ref.slice("models:/".length) : ref;
-    const byId = ref.startsWith("models:/") || /^m-/.test(text);
-    const model = byId ? await this.#tracking.getLoggedModel(text) : await this.#tracking.newestReadyOfName(text);
+    const id = ref.startsWith("models:/") ? ref.slice("models:/".length) : MODEL_ID.test(ref) ? ref : undefined;
+    const model =
+      id === undefined ? await this.#tracking.newestReadyOfName(ref) : await this.#tracking.getLoggedModel(id);
     if (model) return model;
     throw notFound(ref);
   }
 }
 
 function notFound(ref: string): ApiError {
-  const what = /^(models:\/|m-)/.test(ref) ? "no model has the id" : "no READY model has the name";
+  const what = ref.startsWith("models:/") || MODEL_ID.test(ref) ? "no model has the id" : "no READY model has the name";
   return new ApiError("MODEL_NOT_FOUND", `${what} "${ref}"; SearchModels lists what there is`, {
     resource: { type: "model", name: ref },
   });

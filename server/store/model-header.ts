@@ -5,6 +5,9 @@ import { type FieldViolation, invalidFields, type LogModelHeader } from "@modelw
 /** Tags that this server sets itself; a header may not. */
 export const OWN_TAG_PREFIX = "modelwire.";
 
+/** What a name is never taken for, and a reference without "models:/" is. */
+export const MODEL_ID = /^m-[0-9a-f]{32}$/;
+
 const MAX = { name: 500, modelType: 500, experimentName: 256, key: 250, requestId: 128 } as const;
 const MAX_STEP = 2n ** 63n - 1n;
 
@@ -17,7 +20,7 @@ export function checkHeader(header: LogModelHeader): void {
   };
   if (header.name === "") problem("name", "is missing: give the model a name");
   if (/[/:.%'"]/.test(header.name)) problem("name", `must not contain / : . % ' or ", got "${header.name}"`);
-  if (header.name.startsWith("m-")) problem("name", 'must not begin with "m-", which is how model ids begin');
+  if (MODEL_ID.test(header.name)) problem("name", "must not look like a model id");
   tooLong("name", header.name, MAX.name);
   tooLong("request_id", header.requestId, MAX.requestId);
   tooLong("model_type", header.modelType, MAX.modelType);

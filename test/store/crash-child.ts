@@ -3,7 +3,7 @@
 // resolved.
 import { writeSync } from "node:fs";
 import { openModelStore } from "../../server/store/open.ts";
-import { beginUpload, CONFIG, chunked } from "./model-store-contract.ts";
+import { beginUpload, CONFIG, chunked } from "./uploads.ts";
 
 const [root = "", dieAt = "0", requestId = ""] = process.argv.slice(2);
 let step = 0;

@@ -7,7 +7,7 @@ import Sqlite from "libsql";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openModelStore } from "../../server/store/open.ts";
 import { SCHEMA_REVISION } from "../../server/store/sql/revision.ts";
-import { beginUpload, CONFIG, chunked, logModel, reasonOf } from "./model-store-contract.ts";
+import { beginUpload, CONFIG, chunked, logModel, reasonOf } from "./uploads.ts";
 
 let root: string;
 beforeEach(() => {
@@ -115,16 +115,26 @@ test("a flush that fails is never tried again: the store takes no more files unt
 });
 
 describe("a database that another program works on", () => {
+  /** A store, and a promise of the moment when it has tried in vain to take a step for the first time. */
+  async function storeThatReaches(step: string) {
+    let reached = () => {};
+    const tried = new Promise<void>((resolve) => {
+      reached = resolve;
+    });
+    const store = await openModelStore(root, undefined, { failpoint: (name) => name === step && reached() });
+    return { store, tried };
+  }
+
   test("is waited for; reading goes on meanwhile", async () => {
-    const store = await openModelStore(root);
-    const { model } = await logModel(store);
+    const { store, tried } = await storeThatReaches("begin create model");
     const other = new Sqlite(join(root, "mlflow.db"));
     other.exec("BEGIN IMMEDIATE");
-    const logging = logModel(store, { name: "waits" });
-    expect(await store.get(model.modelId)).toEqual(model);
+    const logging = logModel(store);
+    await tried;
+    expect(await reasonOf(store.get("phi"))).toBe("MODEL_NOT_FOUND");
     other.exec("COMMIT");
     other.close();
-    expect((await logging).model.name).toBe("waits");
+    expect((await logging).model.name).toBe("phi");
     await store.close();
   });
 
@@ -146,17 +156,20 @@ describe("a database that another program works on", () => {
     await store.close();
   });
 
-  test("a reader of it does not see half a transaction, and does not stop the store", async () => {
-    const store = await openModelStore(root);
+  test("a reader holds up a commit, sees nothing of it, and no lock is left when it is done", async () => {
+    const { store, tried } = await storeThatReaches("commit create model");
     const other = new Sqlite(join(root, "mlflow.db"));
     other.exec("BEGIN");
     const count = () => other.prepare("SELECT count(*) AS n FROM logged_models").raw().all();
     expect(count()).toEqual([[0]]);
     const logging = logModel(store);
+    await tried;
     expect(count()).toEqual([[0]]);
     other.exec("COMMIT");
     await logging;
     expect(count()).toEqual([[1]]);
+    other.exec("BEGIN EXCLUSIVE");
+    other.exec("COMMIT");
     other.close();
     await store.close();
   });

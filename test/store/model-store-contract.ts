@@ -1,9 +1,9 @@
 // What every model store must do. A function, to be called once per implementation.
 import { createHash } from "node:crypto";
-import { create } from "@bufbuild/protobuf";
-import { ApiError, type LogModelHeader, LogModelHeaderSchema, ModelStatus } from "@modelwire/proto";
+import { type ApiError, ModelStatus } from "@modelwire/proto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import type { ModelStore, ModelUpload } from "../../server/store/model-store.ts";
+import type { ModelStore } from "../../server/store/model-store.ts";
+import { beginUpload, bytesOf, CONFIG, chunked, header, logModel, reasonOf } from "./uploads.ts";
 
 export interface StoreUnderTest {
   store: ModelStore;
@@ -12,48 +12,6 @@ export interface StoreUnderTest {
   /** A run with params {lr: "0.1"}, and metrics "loss" of steps 1 and 2, as MLflow would have written it. */
   addRun(): Promise<{ runId: string; experimentId: string }>;
   dispose(): Promise<void>;
-}
-
-export const CONFIG = '{"model": {"type": "phi3", "context_length": 128}}';
-
-export const header = (init: Partial<LogModelHeader> = {}) =>
-  create(LogModelHeaderSchema, { name: "phi", ...init } as Partial<LogModelHeader> & { $typeName?: never });
-
-export async function* chunked(text: string | Uint8Array, bytes = 7): AsyncGenerator<Uint8Array> {
-  const data = Buffer.from(text);
-  for (let at = 0; at < data.length; at += bytes) yield data.subarray(at, at + bytes);
-}
-
-export async function beginUpload(store: ModelStore, init: Partial<LogModelHeader> = {}): Promise<ModelUpload> {
-  const begun = await store.begin(header(init));
-  if (!("upload" in begun)) throw new Error("a replay was not expected here");
-  return begun.upload;
-}
-
-/** Logs a small model. */
-export async function logModel(
-  store: ModelStore,
-  init: Partial<LogModelHeader> = {},
-  files: Record<string, string> = {},
-) {
-  const upload = await beginUpload(store, init);
-  for (const [path, text] of Object.entries({ "genai_config.json": CONFIG, ...files }))
-    await upload.write(path, chunked(text));
-  return await upload.commit({ report: { warnings: ["a warning"] } });
-}
-
-export async function bytesOf(store: ModelStore, ref: string, path: string, offset = 0): Promise<Buffer> {
-  const parts: Uint8Array[] = [];
-  for await (const chunk of (await store.open(ref, path, offset, 5)).chunks) parts.push(chunk);
-  return Buffer.concat(parts);
-}
-
-/** The error's reason; "" when it was none of ours. */
-export async function reasonOf(call: Promise<unknown>): Promise<string> {
-  return await call.then(
-    () => "none",
-    (error) => (error instanceof ApiError ? error.reason : String(error)),
-  );
 }
 
 export function modelStoreContract(title: string, open: () => Promise<StoreUnderTest>): void {
@@ -297,7 +255,8 @@ export function modelStoreContract(title: string, open: () => Promise<StoreUnder
           store.search({ experimentIds: [], name: "", pageSize: 0, pageToken: "", ...init });
         expect((await search({ name: "b" })).models).toEqual([model]);
         expect((await search({ experimentIds: [model.experimentId] })).models).toEqual([model]);
-        expect((await search({ experimentIds: ["77"] })).models).toEqual([]);
+        expect((await search({ experimentIds: ["77", "9999999999999999999"] })).models).toEqual([]);
+        expect((await search({ experimentIds: ["9999999999999999999"] })).models).toEqual([]);
         expect(await reasonOf(search({ pageToken: "x" }))).toBe("INVALID_FIELD");
         expect(await reasonOf(search({ experimentIds: ["1e3"] }))).toBe("INVALID_FIELD");
       });

@@ -7,15 +7,8 @@ import Sqlite from "libsql";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ModelStore } from "../../server/store/model-store.ts";
 import { openModelStore } from "../../server/store/open.ts";
-import {
-  beginUpload,
-  bytesOf,
-  chunked,
-  header,
-  logModel,
-  modelStoreContract,
-  reasonOf,
-} from "./model-store-contract.ts";
+import { modelStoreContract } from "./model-store-contract.ts";
+import { beginUpload, bytesOf, chunked, header, logModel, reasonOf } from "./uploads.ts";
 
 const folders: string[] = [];
 const newFolder = () => {

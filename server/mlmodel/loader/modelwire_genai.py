@@ -5,6 +5,9 @@ per name and MLflow loads many models into one process. Needs onnxruntime-genai;
 
 predict takes {"messages": [...], ...options}, {"prompt": text, ...options}, a text, or a data frame with such columns,
 and gives one OpenAI chat completion per row. predict_stream gives chat.completion.chunk objects for one row.
+
+Special tokens written out in a message, such as <|end|>, are read as special tokens: onnxruntime-genai's tokenizer has
+no way to take them as text.
 """
 
 import json

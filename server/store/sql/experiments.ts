@@ -6,7 +6,8 @@ import type { Session } from "./database.ts";
 /** MLflow's experiment for what belongs to no other. */
 export const DEFAULT_EXPERIMENT_ID = "0";
 
-const MAX_ID = 2n ** 63n - 1n;
+/** Largest INTEGER of SQL. */
+export const MAX_ID = 2n ** 63n - 1n;
 
 export async function getExperiment(session: Session, experimentId: string): Promise<Experiment> {
   const id = /^\d{1,19}$/.test(experimentId) ? BigInt(experimentId) : undefined;

@@ -5,6 +5,7 @@ import { ApiError, invalidFields, type Model, ModelSchema, ModelStatus } from "@
 import type { Selectable } from "kysely";
 import type { SearchLoggedModels } from "../tracking-store.ts";
 import type { Session } from "./database.ts";
+import { MAX_ID } from "./experiments.ts";
 import type { Tables } from "./tables.ts";
 
 type Row = Selectable<Tables["logged_models"]>;
@@ -56,8 +57,8 @@ export async function newestReadyOfName(session: Session, name: string): Promise
 
 export async function searchLoggedModels(session: Session, request: SearchLoggedModels): Promise<Model[]> {
   let query = session.selectFrom("logged_models").selectAll().where("lifecycle_stage", "=", "active");
-  const ids = request.experimentIds.map(BigInt);
-  if (ids.length > 0) query = query.where("experiment_id", "in", ids);
+  const ids = request.experimentIds.map(BigInt).filter((id) => id <= MAX_ID);
+  if (request.experimentIds.length > 0) query = query.where("experiment_id", "in", ids);
   if (request.name !== "") query = query.where("name", "=", request.name);
   const { after } = request;
   if (after)
