@@ -39,8 +39,8 @@ export const command: Command = {
        modelwire models unload <model>
        modelwire models loaded [--json]
 
-A model is an id ("m-…"), its URI ("models:/m-…"), or a name, which means the newest READY model of that name. Only delete
-does not take a name, since it may mean another model a moment later.
+A model is an id ("m-…"), its URI ("models:/m-…"), or a name, which means the newest READY model of that name. With
+--yes, delete does not take a name, since it may mean another model a moment later.
 
 Flags:
   --json                  JSON instead of a table
@@ -119,8 +119,13 @@ const ACTIONS: Record<string, Action> = {
     needs: ["<model>"],
     async run(client, [name = ""], { yes }, io) {
       const { model } = await client.models.getModel({ model: name }, { signal: io.signal });
-      if (!yes && !(await agreed(`delete ${printable(model?.name ?? "")} (${model?.modelId})?`, io))) return;
-      await client.models.deleteModel({ model: name }, { signal: io.signal });
+      // Whoever was asked has seen the id, so that one is meant. Unasked, a name is for the server to refuse.
+      const target = yes ? name : (model?.modelId ?? name);
+      if (!yes && !(await agreed(`delete ${printable(model?.name ?? "")} (${target})?`, io))) {
+        io.stdout.write("nothing was deleted\n");
+        return;
+      }
+      await client.models.deleteModel({ model: target }, { signal: io.signal });
       io.stdout.write(`deleted ${model?.modelId}\n`);
     },
   },

@@ -40,7 +40,7 @@ export class ProgressBar {
     const bar = "█".repeat(filled) + "░".repeat(24 - filled);
     const speed = `${size(done / Math.max(0.001, this.elapsedMs / 1_000))}/s`;
     const line = `${this.#label} ${bar} ${Math.floor(share * 100)}%  ${size(done)} of ${size(total)}  ${speed}  `;
-    const room = (this.#out.columns ?? 80) - line.length - 1;
+    const room = (this.#out.columns || 80) - line.length - 1;
     this.#out.write(`\r\u001b[2K${line}${printable(what).slice(0, Math.max(0, room))}`);
   }
 

@@ -1,5 +1,4 @@
 // The conversation at a terminal: its core with streams of the test's own, and once for real, where Ctrl-C is a key.
-import { spawnSync } from "node:child_process";
 import { PassThrough } from "node:stream";
 import type { ModelwireClient } from "@modelwire/client";
 import { createClient } from "@modelwire/client";
@@ -7,7 +6,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { repl } from "../../server/cli/chat-repl.ts";
 import { Interrupted } from "../../server/cli/command.ts";
 import { Conversation } from "../../server/cli/conversation.ts";
-import { startAtTerminal } from "./cli.ts";
+import { hasTerminals, startAtTerminal } from "./cli.ts";
 import { startFakeServer } from "./fake-server.ts";
 
 let server: Awaited<ReturnType<typeof startFakeServer>>;
@@ -125,9 +124,6 @@ test("a signal in the middle of an answer ends both", async () => {
   await expect(talk.ended).rejects.toBe(reason);
 });
 
-const hasTerminals = spawnSync("script", ["--version"]).status === 0;
-
-// Without util-linux's `script` there is nothing here that makes a terminal.
 test.skipIf(!hasTerminals)("Ctrl-C stops the answer and not the program; at an empty prompt it leaves", async () => {
   const talk = startAtTerminal(["chat", "tiny", "--address", server.address]);
   await talk.seen("> ");

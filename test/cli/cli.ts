@@ -1,5 +1,5 @@
 // Runs the built command line as its users do: a process, its streams, its exit code. `npm test` builds it first.
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
 export const MAIN = fileURLToPath(new URL("../../server/bin/modelwire.js", import.meta.url));
@@ -35,6 +35,9 @@ export function cli(
 ): Promise<Finished> {
   return start(args, { input: "", ...options }).done;
 }
+
+/** Without the `script` of util-linux there is nothing here that makes a terminal. */
+export const hasTerminals = spawnSync("script", ["--version"]).stdout?.includes("util-linux") ?? false;
 
 /** Starts it at a terminal of its own; Ctrl-C is then a key. */
 export function startAtTerminal(args: readonly string[]): Running {

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { cli, start } from "./cli.ts";
+import { cli, hasTerminals, start, startAtTerminal } from "./cli.ts";
 import { startFakeServer } from "./fake-server.ts";
 
 let server: Awaited<ReturnType<typeof startFakeServer>>;
@@ -150,6 +150,23 @@ test("models delete asks, and where nobody can be asked needs --yes", async () =
   expect(await cli(["models", "delete", "m-1", "--yes"], { env })).toMatchObject({ code: 0, stdout: "deleted m-1\n" });
   expect(server.models.models).toHaveLength(0);
 });
+
+test.skipIf(!hasTerminals)(
+  "models delete at a terminal deletes the id that it showed, and only after a yes",
+  async () => {
+    server.models.add("one", {});
+    for (const [answer, left] of [
+      ["n", 1],
+      ["y", 0],
+    ] as const) {
+      const asking = startAtTerminal(["models", "delete", "one", "--address", server.address]);
+      await asking.seen("delete one (m-1)? [y/N] ");
+      asking.write(`${answer}\r`);
+      expect((await asking.done).code).toBe(0);
+      expect(server.models.models).toHaveLength(left);
+    }
+  },
+);
 
 test("models load, loaded and unload", async () => {
   server.models.add("one", {});
