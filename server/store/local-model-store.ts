@@ -250,8 +250,17 @@ function reused(requestId: string, { modelId }: Model, how: string): ApiError {
 /** The tags that MLflow's own client sets when it logs a model. A header may say otherwise. */
 function clientTags(): Record<string, string> {
   return {
-    "mlflow.user": userInfo().username,
+    "mlflow.user": userName(),
     "mlflow.source.name": "modelwire",
     "mlflow.source.type": "LOCAL",
   };
+}
+
+/** A container may run under a user id that has no name. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return "unknown";
+  }
 }

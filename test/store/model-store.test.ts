@@ -1,5 +1,14 @@
 // The contract on SQLite and a local disk, and what is particular to them.
-import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ModelStatus } from "@modelwire/proto";
@@ -177,6 +186,14 @@ describe("on disk and in the tables", () => {
     expect(await store.sweep()).toEqual({ failed: [], removed: 0 });
     await other.close();
     expect((await upload.commit({ report: { warnings: [] } })).model.status).toBe(ModelStatus.READY);
+  });
+
+  test("only uploads on their way are private to the server's user", async () => {
+    const { model } = await logModel(store);
+    const mode = (path: string) => statSync(path).mode & 0o777;
+    const usual = 0o777 & ~process.umask();
+    expect(mode(join(root, "mlruns/.modelwire-staging"))).toBe(0o700);
+    expect([join(root, "mlruns"), model.artifactLocation].map(mode)).toEqual([usual, usual]);
   });
 
   test("closing with nothing under way leaves nothing in the staging area", async () => {

@@ -41,6 +41,8 @@ export class LocalArtifactStore implements ArtifactStore {
   /** @param artifactRoot Absolute folder of all experiments' folders; made when absent. */
   static async open(artifactRoot: string, options: LocalArtifactStoreOptions = {}): Promise<LocalArtifactStore> {
     const disk = new Disk(options.failpoint);
+    // Before the staging area, whose folder is private: the models are not.
+    await disk.makeFolder(artifactRoot);
     const staging = await StagingArea.open(join(artifactRoot, STAGING), disk);
     return new LocalArtifactStore([artifactRoot, ...(options.alsoRead ?? [])], disk, staging);
   }

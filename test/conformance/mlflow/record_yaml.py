@@ -73,8 +73,8 @@ def table() -> dict:
 
 
 if __name__ == "__main__":
-    text = json.dumps(table(), indent=0) + "\n"
+    found = json.loads(json.dumps(table()))
     if "--write" in sys.argv:
-        TABLE.write_text(text)
-    elif TABLE.read_text() != text:
+        TABLE.write_text(json.dumps(found, indent=0) + "\n")
+    elif json.loads(TABLE.read_text()) != found:
         sys.exit(f"{TABLE.name} is not what PyYAML {yaml.__version__} does; run with --write and look at the difference")
