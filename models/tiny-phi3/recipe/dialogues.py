@@ -54,8 +54,8 @@ def capital(rng, country=None, deck=None):
         full, short = U.UNKNOWN_COUNTRY, U.SHORT_UNKNOWN
     frames = [f.format(c=name) for f in P.CAPITAL_FRAMES]
     text = _ask(rng, [n.format(c=name) for n in P.CAPITAL_NOUNS], frames)
-    if rng.random() < 0.08:  # words that no phrasing above has
-        before, after = N.words(rng, 0, 7), N.words(rng, 0, 4)
+    if rng.random() < 0.15:  # words that no phrasing above has
+        before, after = N.words(rng, 0, 7), N.words(rng, 0, 5)
         text = f"{before} {rng.choice(P.CAPITAL_NOUNS).format(c=name)}{rng.choice([' ', ', '])}{after}".strip(" ,") + rng.choice("?.")
     turn = Turn(text[0].upper() + text[1:], full, short)
     turn.key = name
@@ -289,7 +289,7 @@ class Dialogues:
             if last is not None and last.follow and rng.random() < 0.6:
                 turn = last.follow(rng)
                 turn.exact = False
-            elif rng.random() < 0.025:
+            elif rng.random() < 0.045:
                 turn, name = self._name_turn(name)
             else:
                 turn = self._first(style)

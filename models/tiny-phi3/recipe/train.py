@@ -4,6 +4,7 @@ Everything is seeded; the figures of one machine repeat only on the same kind of
 """
 import argparse
 import math
+import random
 import time
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def main():
     parser.add_argument("--tokenizer", default="../hf")
     parser.add_argument("--out", default="build/model.safetensors")
     parser.add_argument("--steps", type=int, default=5000)
+    parser.add_argument("--stop", type=int, help="end after this step, in the middle of the planned steps")
+    parser.add_argument("--warm-up", type=int, default=150)
     parser.add_argument("--int4-from", type=float, default=0.7, help="share of the steps after which the quantizer joins")
     parser.add_argument("--tokens", type=int, default=3072, help="tokens per batch")
     parser.add_argument("--lr", type=float, default=3e-3)
@@ -64,7 +67,7 @@ def main():
     parser.add_argument("--start", help="weights to begin with")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
-    import random
+
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     model = Phi3(CONFIG).to(args.device)
@@ -82,10 +85,10 @@ def main():
     def save():
         save_file({k: v.detach().float().cpu().contiguous() for k, v in model.state_dict().items()}, args.out)
 
-    for step in range(args.steps):
+    for step in range(args.stop or args.steps):
         Linear.quantize = step >= args.int4_from * args.steps
         done = step / args.steps
-        rate = min(1.0, (step + 1) / 150) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
+        rate = min(1.0, (step + 1) / args.warm_up) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * done)))
         for group in optimizer.param_groups:
             group["lr"] = args.lr * rate
         rows, wanted, targets = (t.to(args.device) for t in next(feed))
