@@ -124,26 +124,32 @@ test("a signal in the middle of an answer ends both", async () => {
   await expect(talk.ended).rejects.toBe(reason);
 });
 
-test.skipIf(!hasTerminals)("Ctrl-C stops the answer and not the program; at an empty prompt it leaves", async () => {
-  const talk = startAtTerminal(["chat", "tiny", "--address", server.address]);
-  await talk.seen("> ");
-  talk.write("forever\r");
-  await talk.seen("1: forever");
-  talk.write("\u0003");
-  await talk.seen("[stopped]");
-  talk.write("hi\r");
-  await talk.seen("3: hi"); // the broken answer is part of the conversation
-  talk.write("half a line");
-  await talk.seen("half a line");
-  talk.write("\u0003");
-  await talk.seen("Ctrl-C again to leave");
-  talk.write("\u0003");
-  expect((await talk.done).code).toBe(0);
-});
+test.skipIf(!hasTerminals)(
+  "Ctrl-C stops the answer and not the program; on a half-written line it asks again",
+  async () => {
+    const talk = startAtTerminal(["chat", "tiny", "--address", server.address]);
+    await talk.seen("> ");
+    talk.write("forever\r");
+    await talk.seen("1: forever");
+    talk.write("\u0003");
+    await talk.seen("[stopped]");
+    talk.write("hi\r");
+    await talk.seen("3: hi"); // the broken answer is part of the conversation
+    talk.write("half a line");
+    await talk.seen("half a line");
+    talk.write("\u0003");
+    await talk.seen("Ctrl-C again to leave");
+    talk.write("\u0003");
+    expect((await talk.done).code).toBe(0);
+  },
+);
 
-test.skipIf(!hasTerminals)("Ctrl-D leaves", async () => {
+test.skipIf(!hasTerminals).each([
+  ["Ctrl-C", "\u0003"],
+  ["Ctrl-D", "\u0004"],
+])("%s at an empty prompt leaves", async (_, key) => {
   const talk = startAtTerminal(["chat", "tiny", "--address", server.address]);
   await talk.seen("> ");
-  talk.write("\u0004");
+  talk.write(key);
   expect((await talk.done).code).toBe(0);
 });
