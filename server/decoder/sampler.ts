@@ -27,8 +27,9 @@ export function sample(logits: Float32Array, options: SamplingOptions, draw: num
   if (isGreedy(options)) return best;
   const { temperature, topK, topP } = options;
   if (topK > 0 && topK < logits.length) return drawFromTop(logits, topK, temperature, topP, draw);
-  const floor = topP < 1 ? nucleusFloor(logits, logits[best]!, temperature, topP) : { logit: -Infinity, lastId: -1 };
-  return drawAbove(logits, logits[best]!, floor, temperature, draw);
+  const weights = weigh(logits, logits[best]!, temperature);
+  const floor = topP < 1 ? nucleusFloor(logits, weights, logits[best]!, topP) : everything;
+  return drawAbove(logits, weights, floor, draw);
 }
 
 /** The id of the largest logit, the lowest id of equals. @throws LogitsError */
@@ -93,6 +94,7 @@ interface Floor {
   readonly lastId: number;
 }
 
+const everything: Floor = { logit: -Infinity, lastId: -1 };
 const bins = 1024;
 const farthest = 40; // e^-40 of the largest weight: what lies beyond shares the last bin
 const masses = new Float64Array(bins);
@@ -101,49 +103,63 @@ const masses = new Float64Array(bins);
  * The floor of the nucleus, exact without sorting the vocabulary: masses are added up per bin of distance from the
  * largest logit, and only the bin in which the sum crosses p is sorted.
  */
-function nucleusFloor(logits: Float32Array, largest: number, temperature: number, topP: number): Floor {
+function nucleusFloor(logits: Float32Array, weights: Float64Array, largest: number, topP: number): Floor {
   let least = largest;
-  for (let id = 0; id < logits.length; id++) if (logits[id]! < least) least = logits[id]!;
-  const spread = Math.min(farthest, Math.max((largest - least) / temperature, 1e-6));
-  const binOf = (logit: number) => Math.min(bins - 1, Math.floor(((largest - logit) / temperature / spread) * bins));
+  for (let id = 0; id < logits.length; id++) if (weights[id]! > 0 && logits[id]! < least) least = logits[id]!;
+  const spread = Math.max(largest - least, 1e-6);
+  const scale = bins / spread;
+  const binOf = (logit: number) => Math.min(bins - 1, Math.floor((largest - logit) * scale));
   masses.fill(0);
   let all = 0;
   for (let id = 0; id < logits.length; id++) {
-    const mass = weight(logits[id]!, largest, temperature);
-    if (!(mass > 0)) continue;
-    masses[binOf(logits[id]!)]! += mass;
-    all += mass;
+    if (weights[id] === 0) continue;
+    masses[binOf(logits[id]!)]! += weights[id]!;
+    all += weights[id]!;
   }
   const target = topP * all;
   let bin = 0;
   let mass = 0;
   while (bin < bins - 1 && mass + masses[bin]! < target) mass += masses[bin++]!;
   const crossing: number[] = [];
-  for (let id = 0; id < logits.length; id++) if (binOf(logits[id]!) === bin) crossing.push(id);
+  for (let id = 0; id < logits.length; id++) if (weights[id]! > 0 && binOf(logits[id]!) === bin) crossing.push(id);
   crossing.sort((a, b) => logits[b]! - logits[a]! || a - b);
   let last = crossing[0]!;
   for (const id of crossing) {
     last = id;
-    mass += weight(logits[id]!, largest, temperature);
+    mass += weights[id]!;
     if (mass >= target) break;
   }
   return { logit: logits[last]!, lastId: last };
 }
 
 /** Draws among the logits above the floor, in the order of ids. */
-function drawAbove(logits: Float32Array, largest: number, floor: Floor, temperature: number, draw: number): number {
-  const kept = (id: number) => logits[id]! > floor.logit || (logits[id]! === floor.logit && id <= floor.lastId);
+function drawAbove(logits: Float32Array, weights: Float64Array, floor: Floor, draw: number): number {
   let mass = 0;
-  for (let id = 0; id < logits.length; id++) if (kept(id)) mass += weight(logits[id]!, largest, temperature);
+  for (let id = 0; id < logits.length; id++) {
+    if (logits[id]! > floor.logit || (logits[id] === floor.logit && id <= floor.lastId)) mass += weights[id]!;
+    else weights[id] = 0;
+  }
   let left = draw * mass;
   let last = -1;
   for (let id = 0; id < logits.length; id++) {
-    if (!kept(id)) continue;
+    if (weights[id] === 0) continue;
     last = id;
-    left -= weight(logits[id]!, largest, temperature);
+    left -= weights[id]!;
     if (left < 0) return id;
   }
   return last; // rounding left a remainder
+}
+
+let scratch = new Float64Array(0);
+
+/** [vocabSize] unnormalised probabilities, in memory that the next call writes over. What is e^-40 of the largest counts as 0. */
+function weigh(logits: Float32Array, largest: number, temperature: number): Float64Array {
+  if (scratch.length !== logits.length) scratch = new Float64Array(logits.length);
+  for (let id = 0; id < logits.length; id++) {
+    const distance = (largest - logits[id]!) / temperature;
+    scratch[id] = distance > farthest ? 0 : Math.exp(-distance);
+  }
+  return scratch;
 }
 
 /** Unnormalised probability; 1 for the largest logit. */

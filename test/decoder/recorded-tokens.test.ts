@@ -44,6 +44,23 @@ describe.each([
     for (const { messages, prompt_ids } of cases) expect(chatPrompt(template, tokenizer, messages)).toEqual(prompt_ids);
   });
 
+  test("answers rightly after prompts that were given up half way", async () => {
+    const options = { temperature: 0, topK: 0, topP: 1, seed: 0n, maxTokens: 4 };
+    const long = Array.from({ length: 1500 }, (_, i) => 3 + (i % 2000));
+    for (let i = 0; i < 3; i++) {
+      const abort = new AbortController();
+      const reader = engine.generate({ ids: long, options }, abort.signal);
+      expect((await reader.next()).value).toMatchObject({ type: "start" });
+      abort.abort(new Error("enough"));
+      await expect(reader.next()).rejects.toThrow("enough");
+    }
+    const { prompt_ids, output_ids } = cases[0]!;
+    const ids: number[] = [];
+    for await (const event of engine.generate({ ids: prompt_ids, options }))
+      if (event.type === "token") ids.push(event.id);
+    expect(ids).toEqual(output_ids.slice(0, 4));
+  });
+
   test(`gives the same greedy ids and text, all in one batch (${origin.tool})`, async () => {
     const eosIds = new Set((await readModelFolder(path(folder))).config.eosIds);
     const answers = await Promise.all(
