@@ -54,6 +54,7 @@ const CODES: Record<Reason, status> = {
   INTERNAL: status.INTERNAL,
   STORAGE_FULL: status.RESOURCE_EXHAUSTED,
   SCHEMA_REVISION: status.FAILED_PRECONDITION,
+  STORE_BUSY: status.UNAVAILABLE,
 };
 
 /** One thing that is wrong with one field of a request. */

@@ -1,12 +1,5 @@
 // ModelService: models up into the store and down again.
-import {
-  ApiError,
-  type FieldViolation,
-  invalidFields,
-  type LogModelHeader,
-  type ModelService,
-  type ServiceHandlers,
-} from "@modelwire/proto";
+import { ApiError, invalidFields, type ModelService, type ServiceHandlers } from "@modelwire/proto";
 import type { InferenceHost } from "../inference/host.ts";
 import type { CallContext } from "../rpc/context.ts";
 import type { ModelStore, ModelUpload } from "../store/model-store.ts";
@@ -27,7 +20,6 @@ export function modelService(
     async logModel(requests, { signal, log }) {
       const messages = requests[Symbol.asyncIterator]();
       const header = await readHeader(messages);
-      checkHeader(header);
       const begun = await store.begin(header, signal);
       if ("replay" in begun) return begun.replay;
       const { upload } = begun;
@@ -85,26 +77,4 @@ async function receive(upload: ModelUpload, { start, chunks, sha256 }: IncomingF
       `file "${start.path}": ${got.sizeBytes} bytes arrived with SHA-256 ${got.sha256}, the sender said ${sha256() || "nothing"}; send the model again`,
       { metadata: { path: start.path, expected: sha256(), actual: got.sha256 } },
     );
-}
-
-function checkHeader(header: LogModelHeader): void {
-  const problems: FieldViolation[] = [];
-  const problem = (field: string, description: string) => problems.push({ field: `header.${field}`, description });
-  if (header.name === "") problem("name", "is missing: give the model a name");
-  if (/[/:.%'"]/.test(header.name)) problem("name", `must not contain / : . % ' or ", got "${header.name}"`);
-  if (header.name.length > 500) problem("name", `has ${header.name.length} characters, more than 500`);
-  if (header.requestId !== "" && !/^[\w.:-]{1,128}$/.test(header.requestId))
-    problem("request_id", "must be 1 to 128 letters, digits, or _ . : -");
-  if (header.experimentId !== "" && header.experimentName !== "")
-    problem("experiment_id", "is not to be given together with experiment_name");
-  if (header.experimentId !== "" && !/^\d{1,19}$/.test(header.experimentId))
-    problem("experiment_id", `must be decimal text, got "${header.experimentId}"`);
-  if (header.experimentName.length > 256)
-    problem("experiment_name", `has ${header.experimentName.length} characters, more than 256`);
-  if (header.step < 0n) problem("step", `must be 0 or more, got ${header.step}`);
-  for (const field of ["params", "tags"] as const)
-    for (const key of Object.keys(header[field]))
-      if (key === "" || key.length > 250)
-        problem(`${field}["${key.slice(0, 50)}"]`, "must have a key of 1 to 250 characters");
-  if (problems.length > 0) throw invalidFields(problems);
 }

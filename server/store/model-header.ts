@@ -22,6 +22,7 @@ export function checkHeader(header: LogModelHeader): void {
   if (/[/:.%'"]/.test(header.name)) problem("name", `must not contain / : . % ' or ", got "${header.name}"`);
   if (MODEL_ID.test(header.name)) problem("name", "must not look like a model id");
   tooLong("name", header.name, MAX.name);
+  if (!/^[\w.:-]*$/.test(header.requestId)) problem("request_id", "must be letters, digits, or _ . : -");
   tooLong("request_id", header.requestId, MAX.requestId);
   tooLong("model_type", header.modelType, MAX.modelType);
   tooLong("experiment_name", header.experimentName, MAX.experimentName);

@@ -1,5 +1,4 @@
 // What SQLite's error codes mean here: wait and try again, the disk is full, or a fault. Knows codes, no statements.
-import { status } from "@grpc/grpc-js";
 import { ApiError } from "@modelwire/proto";
 
 /** First and longest pause between two attempts, in milliseconds. */
@@ -31,7 +30,7 @@ export async function whileBusy<T>(waitMs: number, attempt: () => Promise<T>, si
 
 function tooBusy(waitMs: number, cause: unknown): ApiError {
   return new ApiError(
-    { code: status.UNAVAILABLE, reason: "STORE_BUSY" },
+    "STORE_BUSY",
     `another program has held the lock on the store's database for more than ${waitMs / 1000} s; try again, and see which program keeps a transaction on mlflow.db open`,
     { cause, retryAfterMs: 1000 },
   );

@@ -82,21 +82,24 @@ export const LogModelRequestSchema: GenMessage<LogModelRequest> = /*@__PURE__*/
  */
 export type LogModelHeader = Message<"modelwire.models.v1.LogModelHeader"> & {
   /**
-   * Name of the model. Required; not empty and without / : . % ' " which MLflow forbids.
+   * Name of the model. Required; not empty, at most 500 characters, without / : . % ' " which MLflow forbids, and nothing
+   * that looks like a model id.
    *
    * @generated from field: string name = 1;
    */
   name: string;
 
   /**
-   * Chosen by the caller, at most 128 characters; the same value again returns the first result. Empty turns this off.
+   * Chosen by the caller: at most 128 letters, digits, or _ . : -. The same value again returns the first result; for
+   * another header it is refused. Empty turns this off.
    *
    * @generated from field: string request_id = 2;
    */
   requestId: string;
 
   /**
-   * Experiment to log into, as decimal text; empty means "0", MLflow's Default. Not together with experiment_name.
+   * Experiment to log into, as decimal text; empty means that of the run, or "0", MLflow's Default, when no run is given
+   * either. Not together with experiment_name.
    *
    * @generated from field: string experiment_id = 3;
    */
@@ -139,7 +142,7 @@ export type LogModelHeader = Message<"modelwire.models.v1.LogModelHeader"> & {
   params: { [key: string]: string };
 
   /**
-   * Model tags.
+   * Model tags. Keys that begin with "modelwire." are the server's.
    *
    * @generated from field: map<string, string> tags = 9;
    */
