@@ -1,6 +1,7 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { afterEach, describe, expect, test } from "vitest";
 import {
+  type ChatMessage,
   createInferenceHost,
   type GenerateEvent,
   type GenerateOptions,
@@ -9,6 +10,11 @@ import {
 } from "../../server/inference/host.ts";
 import { fixture, tinyPhi3, withFolder } from "./folders.ts";
 
+const recorded = JSON.parse(
+  readFileSync(new URL("../fixtures/recorded/tiny-phi3-genai-greedy.json", import.meta.url), "utf8"),
+) as {
+  cases: { messages: ChatMessage[]; prompt_ids: number[]; output_ids: number[]; text: string }[];
+};
 const hosts: InferenceHost[] = [];
 afterEach(async () => {
   await Promise.all(hosts.splice(0).map((host) => host.close()));
@@ -59,12 +65,13 @@ const failure = async (promise: Promise<unknown>): Promise<InferenceError> => {
 describe("an inference host", () => {
   test("streams the answer to a chat, with its reason, usage, timings, seed and options", async () => {
     const host = await withPhi();
-    const events = await all(chat(host, "What is the capital of Spain?"));
-    expect(textOf(events)).toBe("The capital of Spain is Madrid.");
+    const { messages, prompt_ids, output_ids, text } = recorded.cases[0]!;
+    const events = await all(host.generate({ model: "phi", messages, options: {} }, new AbortController().signal));
+    expect(textOf(events)).toBe(text);
     expect(events.at(-2)).toEqual({ type: "finish", index: 0, reason: "stop" });
     expect(doneOf(events)).toMatchObject({
-      usage: { promptTokens: 10, completionTokens: 8, cachedPromptTokens: 0 },
-      options: { temperature: 0, topK: 50, topP: 1, n: 1, stop: [], maxTokens: 2038 },
+      usage: { promptTokens: prompt_ids.length, completionTokens: output_ids.length, cachedPromptTokens: 0 },
+      options: { temperature: 0, topK: 50, topP: 1, n: 1, stop: [], maxTokens: 2048 - prompt_ids.length },
     });
     const { timings, seed } = doneOf(events);
     expect(timings.timeToFirstTokenMs).toBeGreaterThan(0);

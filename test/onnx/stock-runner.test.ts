@@ -25,7 +25,10 @@ for (const [folder, file] of [
   ["../fixtures/tiny-phi3-fp32", "tiny-phi3-hf-greedy.json"],
 ] as const) {
   const { origin, cases } = recorded(file);
-  const eos = new Set([2144, 2145, 2151]); // one of the two tools keeps the ending token
+  // One of the two tools keeps the ending token.
+  const eos = new Set(
+    (json(`${folder}/genai_config.json`) as { model: { eos_token_id: number[] } }).model.eos_token_id,
+  );
   const short = cases.map(({ prompt_ids, output_ids }) => ({
     prompt_ids,
     ids: output_ids.filter((id) => !eos.has(id)),
