@@ -75,7 +75,7 @@ test("the check sees a forbidden import", () => {
   expect(forbidden("server/decoder/engine.ts", "server/onnx/model-runner.ts")).toBe(false);
 });
 
-test("only one file of the server sees a native pointer", () => {
+test("only server/onnx calls native code directly", () => {
   const users = files.filter((file) => /from "koffi"/.test(readFileSync(join(ROOT, file), "utf8")));
   expect(users.every((file) => file.startsWith("server/onnx/"))).toBe(true);
 });

@@ -130,7 +130,7 @@ export type Usage = Message<"modelwire.inference.v1.Usage"> & {
   promptTokens: number;
 
   /**
-   * Tokens generated, an ending token included.
+   * Tokens of the answers; a token that ended one is not counted.
    *
    * @generated from field: int32 completion_tokens = 2;
    */
