@@ -26,6 +26,14 @@ export async function repl(conversation: Conversation, io: Io, { stats, terminal
   const say = (text: string) => io.stdout.write(text);
   let answering: AbortController | undefined;
   let warned = false;
+  // Lines that came before the end are still answered after it, and from Node 24 on a closed interface refuses to prompt.
+  let closed = false;
+  lines.once("close", () => {
+    closed = true;
+  });
+  const prompt = () => {
+    if (!closed) lines.prompt();
+  };
   lines.on("SIGINT", () => {
     if (answering) {
       answering.abort();
@@ -35,7 +43,7 @@ export async function repl(conversation: Conversation, io: Io, { stats, terminal
       warned = true;
       say("\n(Ctrl-C again to leave)\n");
       lines.write(null, { ctrl: true, name: "u" }); // empties the line
-      lines.prompt();
+      prompt();
     }
   });
   const stop = () => {
@@ -62,7 +70,7 @@ export async function repl(conversation: Conversation, io: Io, { stats, terminal
 
   try {
     say(`Talking to ${printable(conversation.model)}. /help says what else there is.\n`);
-    lines.prompt();
+    prompt();
     for await (const line of lines) {
       warned = false;
       const [word = "", ...rest] = line.trim().split(/\s+/);
@@ -76,7 +84,7 @@ export async function repl(conversation: Conversation, io: Io, { stats, terminal
         say(rest.length > 0 ? "System message set, the rest forgotten.\n" : "No system message any more.\n");
       } else if (/^\/\w+$/.test(word)) say(`Unknown command ${word}.\n${HELP}`);
       else if (word !== "") await answer(line);
-      lines.prompt();
+      prompt();
     }
     say("\n");
     if (io.signal.aborted) throw io.signal.reason;

@@ -41,7 +41,7 @@ export function modelService(
     async searchModels(request) {
       return await store.search(request);
     },
-    async deleteModel({ model }) {
+    async deleteModel({ model }, { log }) {
       if (!/^(models:\/)?m-/.test(required(model)))
         throw invalidFields([
           {
@@ -50,7 +50,10 @@ export function modelService(
           },
         ]);
       const { modelId } = await store.delete(model);
-      await loader.unload(modelId);
+      // Not waited for: its memory comes free when its running streams have ended, and the model is gone already.
+      loader
+        .unload(modelId)
+        .catch((error) => log.error({ err: error, modelId }, "a deleted model could not be unloaded"));
       return {};
     },
     async listArtifacts({ model }) {
