@@ -76,7 +76,7 @@ def main(folder=str(ROOT / "models/tiny-phi3/onnx")):
         print(f"peer: {len(acknowledged)} acknowledged, {len(ready - acknowledged)} committed without an answer, {len(models) - len(ready)} failed")
         originals = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in Path(folder).iterdir()}
         for one in sorted(ready):
-            stored = Path(mlflow.artifacts.download_artifacts(f"models:/{one}/model"))
+            stored = Path(mlflow.artifacts.download_artifacts(f"models:/{one}")) / "model"
             if {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in stored.iterdir()} != originals:
                 check(f"{one} is whole", False, sorted(p.name for p in stored.iterdir()))
         check("each READY one is whole, to the byte", True)
