@@ -41,7 +41,7 @@ async function foldersOnDisk(store: string): Promise<string[]> {
   return entries.filter((entry) => entry.isFile() && entry.name === "MLmodel").map((entry) => entry.parentPath);
 }
 
-test("kill −9 during uploads: every acknowledged model is whole, no other is READY, and nothing is left on the way", async () => {
+test("kill −9 during uploads: every acknowledged model is there, what is there is whole, and nothing is left on the way", async () => {
   const store = await freshStore();
   const acknowledged: string[] = [];
   let survivor: ModelwireClient | undefined;
@@ -72,7 +72,8 @@ test("kill −9 during uploads: every acknowledged model is whole, no other is R
     expect(status).not.toBe(ModelStatus.PENDING);
     if (status === ModelStatus.READY) ready.push(modelId);
   }
-  expect([...ready].sort()).toEqual([...acknowledged].sort());
+  // One that was killed between its commit and its answer is READY without its caller knowing; it must be whole as well.
+  expect(ready).toEqual(expect.arrayContaining(acknowledged));
   for (const modelId of ready) {
     const folder = await freshStore();
     const { files } = await client.models.listArtifacts({ model: modelId });
