@@ -1,17 +1,19 @@
 // How fast a chat is through the whole service, beside onnxruntime-genai's own Generator on the same folder:
 //   npm run build && node bench/decode.mjs FOLDER [--python PYTHON] [--threads N] [--rounds N] [--prompt WORDS] [--tokens N]
-// FOLDER is an onnxruntime-genai CPU folder. PYTHON is an interpreter that has onnxruntime-genai; without it only the
+// FOLDER is an onnxruntime-genai CPU folder whose answers do not end by themselves, such as one with random weights: an
+// answer that ends early would count for less work than the peer's. PYTHON is an interpreter that has onnxruntime-genai; without it only the
 // service is measured. Both have the same number of threads and take turns in one run; the figures are medians.
-//   time to first token, and milliseconds per token after it, of one stream (the service: as its client sees them)
+//   time to first token, and milliseconds per token after it until the client has all, of one stream
 //   tokens per second of eight streams at once (the peer has no such thing on CPU: one after the other)
 import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import { createClient } from "@modelwire/client";
-import { parseConfig, startServer } from "modelwire";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -28,9 +30,20 @@ if (!folder) throw new Error("usage: node bench/decode.mjs FOLDER [--python PYTH
 const maxTokens = Number(values.tokens);
 
 const store = mkdtempSync(join(tmpdir(), "modelwire-bench-"));
-const flags = ["--port", "0", "--store", store, "--log-level", "warn", "--threads", values.threads];
-const server = await startServer(parseConfig(flags, {}));
-const client = createClient(server.address);
+// A process of its own, as in production: the client's work must not stand in the way of the server's event loop.
+const cli = fileURLToPath(new URL("../server/bin/modelwire.js", import.meta.url));
+const service = spawn(process.execPath, [cli, "serve", "--port", "0", "--store", store, "--threads", values.threads], {
+  stdio: ["ignore", "ignore", "pipe"],
+});
+const address = await new Promise((resolve, reject) => {
+  const lines = createInterface({ input: service.stderr });
+  lines.on("line", (line) => {
+    const found = /"address":"([^"]+)"/.exec(line)?.[1];
+    if (found) resolve(found);
+  });
+  service.once("exit", () => reject(new Error("the service ended")));
+});
+const client = createClient(address);
 const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
 console.log(
   `commit ${commit}, ${cpus().length} x ${cpus()[0].model.trim()}, Node ${process.version}, ${values.threads} threads, ${values.rounds} rounds`,
@@ -48,19 +61,19 @@ try {
       options: { maxTokens, temperature: 0 },
     };
     const started = performance.now();
-    let first = 0;
-    let usage;
-    for await (const { event } of client.chat.streamChat(request)) {
-      if (event.case === "delta") first ||= performance.now();
-      else usage = event.value.usage;
-    }
+    let done;
+    for await (const { event } of client.chat.streamChat(request)) if (event.case === "done") done = event.value;
     const ended = performance.now();
-    const { promptTokens, completionTokens } = usage;
+    const { promptTokens, completionTokens } = done.usage;
+    if (completionTokens !== maxTokens)
+      throw new Error(`an answer ended after ${completionTokens} of ${maxTokens} tokens`);
+    // By the server's clock: with random weights there may be no text, and so no delta, before the end.
+    const firstMs = durationMs(done.timings.timeToFirstToken);
     return {
       promptTokens,
       completionTokens,
-      firstMs: first - started,
-      perTokenMs: (ended - first) / (completionTokens - 1),
+      firstMs,
+      perTokenMs: (ended - started - firstMs) / (completionTokens - 1),
       ended,
     };
   };
@@ -91,12 +104,14 @@ try {
   row(`first token after ${promptTokens} prompt tokens`, "ms", ({ firstMs }) => firstMs);
   row("each token after it, one stream", "ms", ({ perTokenMs }) => perTokenMs);
   row("eight streams, prompts included", "tok/s", ({ eight }) => eight, "more");
-  console.log(
-    `figure: resident memory of the service, client included: ${(process.memoryUsage.rss() / 2 ** 20).toFixed(0)} MiB`,
-  );
+  const status = readFileSync(`/proc/${service.pid}/status`, "utf8");
+  const mebibytes = (field) => Math.round(Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1]) / 1024);
+  console.log(`figure: resident memory of the service: ${mebibytes("VmRSS")} MiB, at most ${mebibytes("VmHWM")} MiB`);
 } finally {
   client.close();
-  await server.drain();
+  const ended = new Promise((resolve) => service.once("exit", resolve));
+  service.kill("SIGTERM");
+  await ended;
   rmSync(store, { recursive: true, force: true });
 }
 
