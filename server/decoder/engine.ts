@@ -113,7 +113,8 @@ export class Engine {
 
   #admit(input: GenerateInput): Sequence {
     const { prompt, maxTokens } = checkRequest(input, this.#runner.spec);
-    if (this.#queued.length >= this.#queueLimit) throw new QueueFullError(this.#queueLimit);
+    // Those that gave up a place do not count: they were let in before.
+    if (this.#queued.length - this.#parked >= this.#queueLimit) throw new QueueFullError(this.#queueLimit);
 
     const sequence = new Sequence(this.#nextId++, prompt, { ...input.options, maxTokens }, this.#now());
     this.#queued.push(sequence);
@@ -134,6 +135,7 @@ export class Engine {
   async #run(): Promise<void> {
     while (!this.#closed) {
       this.#dropCancelled();
+      this.#giveWay();
       this.#fillPlaces();
       const plan = this.#plan();
       this.#onStep?.(this.snapshot());
@@ -155,7 +157,7 @@ export class Engine {
         sequence,
         id: sequence.id,
         pending: sequence.pending,
-        paused: sequence.events.length >= this.#windowTokens,
+        paused: this.#isPaused(sequence),
       }));
       const plan = planStep(views, this.#scheduler).map((entry) => ({ ...entry, sequence: entry.sequence.sequence }));
       const begun = plan.filter(({ sequence }) => !sequence.started).map(({ sequence }) => this.#begin(sequence));
@@ -253,11 +255,40 @@ export class Engine {
     for (const sequence of [...this.#queued, ...this.#running]) if (sequence.cancelled) this.#end(sequence, undefined);
   }
 
+  /** Its reader is behind. */
+  #isPaused(sequence: Sequence): boolean {
+    return sequence.events.length >= this.#windowTokens;
+  }
+
+  /** Sequences that gave up a place and have none yet. */
+  get #parked(): number {
+    return this.#queued.filter((sequence) => sequence.started).length;
+  }
+
+  /**
+   * Where places are short, sequences whose readers are behind give theirs up: a slow reader slows only itself, however many
+   * there are of them. At most as many as may wait, so that memory stays bounded.
+   */
+  #giveWay(): void {
+    const free = this.#runner.maxSequences - this.#running.length;
+    let short = this.#queued.filter((sequence) => !this.#isPaused(sequence)).length - free;
+    for (const sequence of [...this.#running]) {
+      if (short <= 0 || this.#parked >= this.#queueLimit) return;
+      if (!this.#isPaused(sequence)) continue;
+      this.#runner.release(sequence.handle!);
+      this.#running.splice(this.#running.indexOf(sequence), 1);
+      sequence.park();
+      this.#queued.push(sequence);
+      short--;
+    }
+  }
+
   #fillPlaces(): void {
-    for (let next = this.#queued[0]; next; next = this.#queued[0]) {
+    for (const next of [...this.#queued]) {
+      if (this.#isPaused(next)) continue;
       const handle = this.#runner.allocate();
       if (!handle) return;
-      this.#queued.shift();
+      this.#queued.splice(this.#queued.indexOf(next), 1);
       next.handle = handle;
       next.status = "running";
       this.#running.push(next);
@@ -273,6 +304,7 @@ function snapshotOf(sequence: Sequence): SequenceSnapshot {
     promptLength: sequence.promptLength,
     length: sequence.length,
     cached: sequence.cached,
+    recompute: sequence.recompute,
     maxTokens: sequence.options.maxTokens,
     unread: sequence.events.length,
   };

@@ -20,6 +20,8 @@ export interface SequenceSnapshot {
   readonly promptLength: number;
   readonly length: number;
   readonly cached: number;
+  /** Its length when it last gave up its place; 0 if it never did. */
+  readonly recompute: number;
   readonly maxTokens: number;
   readonly unread: number;
 }
@@ -34,7 +36,10 @@ export function violations(engine: EngineSnapshot): string[] {
     engine.running.length <= engine.maxSequences,
     `${engine.running.length} run, ${engine.maxSequences} places exist`,
   );
-  must(engine.queued.length <= engine.queueLimit, `${engine.queued.length} wait, the limit is ${engine.queueLimit}`);
+  const fresh = engine.queued.filter((s) => s.recompute === 0).length;
+  must(fresh <= engine.queueLimit, `${fresh} wait, the limit is ${engine.queueLimit}`);
+  const parked = engine.queued.length - fresh;
+  must(parked <= engine.queueLimit, `${parked} gave up a place, the limit is ${engine.queueLimit}`);
   must(new Set(all.map((s) => s.id)).size === all.length, "a sequence is listed twice");
   const places = engine.running.map((s) => s.place);
   must(new Set(places).size === places.length, "two sequences share a place");
@@ -48,14 +53,14 @@ export function violations(engine: EngineSnapshot): string[] {
   for (const s of engine.queued) {
     must(s.status === "queued", `queued sequence ${s.id} is ${s.status}`);
     must(s.place === undefined && s.cached === 0, `queued sequence ${s.id} holds part of the cache`);
-    must(s.length === s.promptLength, `queued sequence ${s.id} has generated tokens`);
+    must(s.length === (s.recompute || s.promptLength), `queued sequence ${s.id} has generated tokens`);
   }
   for (const s of engine.running) {
     must(s.status === "running", `running sequence ${s.id} is ${s.status}`);
     must(s.place !== undefined, `running sequence ${s.id} has no place`);
     must(s.cached < s.length, `sequence ${s.id} has nothing left to compute`);
     must(
-      s.length === s.promptLength || s.cached === s.length - 1,
+      s.length === (s.recompute || s.promptLength) || s.cached === s.length - 1,
       `sequence ${s.id} decodes with ${s.length - s.cached} tokens unseen`,
     );
     must(s.length <= s.promptLength + s.maxTokens, `sequence ${s.id} is longer than asked for`);

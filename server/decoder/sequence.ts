@@ -20,7 +20,7 @@ export type TokenEvent =
   /** `id` is the token that ended it; only for "eos". */
   | { readonly type: "finish"; readonly reason: FinishReason; readonly id?: number; readonly timeMs: number };
 
-/** `queued` has no place in the cache; `running` has one; `ended` has given it back. */
+/** `queued` has no place in the cache, not yet or no longer; `running` has one; `ended` has given it back. */
 export type SequenceStatus = "queued" | "running" | "ended";
 
 export class Sequence {
@@ -37,6 +37,8 @@ export class Sequence {
   cached = 0;
   /** The first step that it takes part in has been planned. */
   started = false;
+  /** Tokens that it had when it last gave up its place, and that are computed again when it has one; 0 if it never did. */
+  recompute = 0;
   /** Its reader has gone: it leaves before the next step. */
   cancelled = false;
   /** Events that the reader has not taken. */
@@ -85,6 +87,14 @@ export class Sequence {
     let length = 0;
     while (length < limit && this.#tokens[length] === other.#tokens[length]) length++;
     return length;
+  }
+
+  /** Gives up its place for one that waits. What it had is computed again, to the same bits, when it gets another. */
+  park(): void {
+    this.handle = null;
+    this.cached = 0;
+    this.recompute = this.#length;
+    this.status = "queued";
   }
 
   append(token: number): void {

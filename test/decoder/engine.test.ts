@@ -191,6 +191,37 @@ describe("an engine", () => {
     expect(tokens(await rest(slow))).toEqual(alone);
   });
 
+  test("slow readers give their places to those who wait, however many they are, and lose no token", async () => {
+    const { engine, runner } = start({ maxSequences: 2, eosIds: [] }, { windowTokens: 3, chunkBesideDecoding: 4 });
+    const asks = [1, 2, 3, 4, 5].map((id) => [id, id + 1, id + 2]);
+    const alone: number[][] = [];
+    for (const [i, ids] of asks.entries()) alone.push(await answer(ask(engine, ids, sampled(BigInt(i)))));
+    const slow = asks.map((ids, i) => ask(engine, ids, sampled(BigInt(i))));
+    for (const reader of slow) await reader.next();
+    expect((await answer(ask(engine, [9, 9]))).length).toBe(62);
+    expect(engine.snapshot().running.length + engine.snapshot().queued.length).toBe(5);
+    // Read one after the other, then all together: each goes on where it was.
+    expect(tokens(await rest(slow[3]!))).toEqual(alone[3]);
+    const others = [0, 1, 2, 4];
+    expect((await Promise.all(others.map((i) => rest(slow[i]!)))).map(tokens)).toEqual(others.map((i) => alone[i]));
+    expect(engine.snapshot()).toMatchObject({ queued: [], running: [] });
+    expect(runner.free).toBe(2);
+  });
+
+  test("only as many slow readers give up their place as may wait", async () => {
+    const { engine } = start({ maxSequences: 1, eosIds: [] }, { windowTokens: 2, queueLimit: 2 });
+    const readers: SequenceReader[] = [];
+    for (let id = 1; id <= 3; id++) {
+      readers.push(ask(engine, [id, id]));
+      await readers.at(-1)!.next();
+    }
+    // One has the place and two have given theirs up: the next two wait, and one more is refused.
+    const waiting = [ask(engine, [7]), ask(engine, [8])];
+    expect(() => ask(engine, [9])).toThrow(QueueFullError);
+    const all = await Promise.all([...readers, ...waiting].map((reader) => answer(reader)));
+    expect(all.map((ids) => ids.length)).toEqual([62, 62, 62, 63, 63]);
+  });
+
   test("gives the place of a cancelled sequence away before the next step", async () => {
     const hold = gate();
     const { engine, runner } = start({

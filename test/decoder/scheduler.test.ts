@@ -33,6 +33,7 @@ describe("the invariants", () => {
     promptLength: 3,
     length: 5,
     cached: 4,
+    recompute: 0,
     maxTokens: 9,
     unread: 2,
   };
@@ -60,6 +61,14 @@ describe("the invariants", () => {
     ["holds part of the cache", { queued: [{ ...running, id: 7, status: "queued", length: 3, cached: 1 }] }],
     ["is queued", { running: [{ ...running, status: "queued" }] }],
     ["wait, the limit", { queueLimit: -1 }],
+    [
+      "gave up a place",
+      { queueLimit: 0, queued: [{ ...running, id: 7, status: "queued", place: undefined, cached: 0, recompute: 5 }] },
+    ],
+    [
+      "has generated tokens",
+      { queued: [{ ...running, id: 7, status: "queued", place: undefined, cached: 0, recompute: 4 }] },
+    ],
   ])("tell when something is wrong: %s", (what, change) => {
     expect(violations({ ...sound, ...change }).join("; ")).toContain(what);
   });
