@@ -32,7 +32,7 @@ export class KvCache {
       this.dispose();
       if (!(error instanceof OrtError)) throw error;
       const gib = ((shape.tensors * shape.rows * this.#rowBytes) / 2 ** 30).toFixed(1);
-      const message = `A cache for ${shape.rows} sequences of ${shape.capacity} tokens needs ${gib} GiB of address space: ${error.message}`;
+      const message = `A cache for ${shape.rows} sequences of ${shape.capacity} tokens needs ${gib} GiB of address space: ${error.message}.`;
       throw new OrtError(`${message} Use fewer sequences or a smaller length.`, error.code);
     }
   }

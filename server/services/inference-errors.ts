@@ -8,7 +8,7 @@ const REASONS: Record<InferenceReason, Reason> = {
   MODEL_INVALID: "MODEL_INVALID",
   // Unloaded between being looked up and being asked.
   MODEL_NOT_LOADED: "MODEL_NOT_READY",
-  MODEL_FAILED: "INTERNAL",
+  MODEL_FAILED: "MODEL_NOT_SERVABLE",
   TEMPLATE_FAILED: "TEMPLATE_FAILED",
   INVALID_OPTION: "INVALID_FIELD",
   WORKER_DIED: "WORKER_DIED",
