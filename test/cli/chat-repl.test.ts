@@ -134,7 +134,8 @@ test.skipIf(!hasTerminals)(
     talk.write("\u0003");
     await talk.seen("[stopped]");
     talk.write("hi\r");
-    await talk.seen("3: hi"); // the broken answer is part of the conversation
+    // The broken answer is part of the conversation. Only after the prompt is drawn is Ctrl-C no longer about the answer.
+    await talk.seen("3: hi[31m!\r\n\u001b[1G");
     talk.write("half a line");
     await talk.seen("half a line");
     talk.write("\u0003");
