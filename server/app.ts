@@ -15,6 +15,8 @@ export interface AppDeps {
   host: InferenceHost;
   log: Logger;
   load?: LoadOptions;
+  /** Most bytes of a logged model. */
+  maxModelBytes: number;
   maxMessageBytes?: number;
   maxConcurrentStreams?: number;
   reflection?: boolean;
@@ -27,10 +29,10 @@ export interface App {
   drain(graceMs: number): Promise<number>;
 }
 
-export function buildApp({ store, host, log, load, ...rpc }: AppDeps): App {
+export function buildApp({ store, host, log, load, maxModelBytes, ...rpc }: AppDeps): App {
   const server = new RpcServer({ log, ...rpc });
   const loader = new ModelLoader(store, host, server.health, load);
-  server.add(ModelService, modelService(store, loader, host));
+  server.add(ModelService, modelService(store, loader, host, maxModelBytes));
   server.add(ServingService, servingService(store, loader));
   server.add(ChatService, chatService(loader, host));
   return {

@@ -18,6 +18,8 @@ export interface Config {
   readonly graceMs: number;
   /** Largest gRPC message, in bytes. */
   readonly maxMessageBytes: number;
+  /** Most bytes of a logged model, all its files together. */
+  readonly maxModelBytes: number;
   /** Calls at a time on one connection. */
   readonly maxConcurrentStreams: number;
   /** ONNX Runtime threads per model; undefined means one for each core. */
@@ -46,6 +48,7 @@ const flags = {
   "log-level": { type: "string" },
   "grace-ms": { type: "string" },
   "max-message-bytes": { type: "string" },
+  "max-model-bytes": { type: "string" },
   "max-concurrent-streams": { type: "string" },
   threads: { type: "string" },
   "max-sequences": { type: "string" },
@@ -110,6 +113,13 @@ const OPTIONS: readonly Option[] = [
     env: "MODELWIRE_MAX_MESSAGE_BYTES",
     fallback: "4194304",
     help: "largest gRPC message",
+  },
+  {
+    flag: "max-model-bytes",
+    value: "<n>",
+    env: "MODELWIRE_MAX_MODEL_BYTES",
+    fallback: String(64 * 2 ** 30),
+    help: "most bytes of a logged model, all its files together",
   },
   {
     flag: "max-concurrent-streams",
@@ -207,6 +217,7 @@ export function parseConfig(argv: readonly string[], env: Readonly<Record<string
     logLevel: logLevel ?? "info",
     graceMs: integer("grace-ms", 0, 86_400_000),
     maxMessageBytes: integer("max-message-bytes", 64 << 10, 1 << 30),
+    maxModelBytes: integer("max-model-bytes", 1, Number.MAX_SAFE_INTEGER),
     maxConcurrentStreams: integer("max-concurrent-streams", 1, 1_000_000),
     threads: text("threads") === "" ? undefined : integer("threads", 1, 1024),
     maxSequences: integer("max-sequences", 1, 256),

@@ -32,9 +32,9 @@ export async function startServer(config: Config, deps: { log?: Logger } = {}): 
   const credentials = await serverCredentials(config);
   const store = await openModelStore(config.storeRoot, log);
   const host = createInferenceHost();
-  const { maxMessageBytes, maxConcurrentStreams, reflection, threads, maxSequences } = config;
+  const { maxMessageBytes, maxConcurrentStreams, maxModelBytes, reflection, threads, maxSequences } = config;
   const load = { maxSequences, ...(threads !== undefined && { threads }) };
-  const app = buildApp({ store, host, log, load, maxMessageBytes, maxConcurrentStreams, reflection });
+  const app = buildApp({ store, host, log, load, maxModelBytes, maxMessageBytes, maxConcurrentStreams, reflection });
   const release = async () => {
     await host.close();
     await store.close();

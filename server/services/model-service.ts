@@ -15,6 +15,7 @@ export function modelService(
   store: ModelStore,
   loader: ModelLoader,
   host: InferenceHost,
+  maxModelBytes: number,
 ): ServiceHandlers<typeof ModelService, CallContext> {
   return {
     async logModel(requests, { signal, log }) {
@@ -24,7 +25,7 @@ export function modelService(
       if ("replay" in begun) return begun.replay;
       const { upload } = begun;
       try {
-        for await (const file of incomingFiles(messages)) await receive(upload, file);
+        for await (const file of incomingFiles(messages, maxModelBytes)) await receive(upload, file);
         const report = await host.inspect(upload.stagedFolder()).catch((error) => Promise.reject(fromInference(error)));
         signal.throwIfAborted();
         const { model, files } = await upload.commit({ report });

@@ -10,6 +10,9 @@ export interface IncomingFile {
   sha256(): string;
 }
 
+/** Most files of one model: a folder of a model has tens, and each costs the store an inode and a flush. */
+const MAX_FILES = 10_000;
+
 /** @throws ApiError STREAM_ORDER when the first message is no header. */
 export async function readHeader(messages: AsyncIterator<LogModelRequest>): Promise<LogModelHeader> {
   const first = await messages.next();
@@ -25,24 +28,37 @@ export async function readHeader(messages: AsyncIterator<LogModelRequest>): Prom
  * The end of the stream is not enough: Node's HTTP/2 client half-closes a stream before it resets it, so that a client
  * that cancels between two files looks for a moment like one that is done. Half a model must never be taken for a model.
  *
- * @throws ApiError STREAM_ORDER at the first message that does not fit.
+ * @param maxBytes Most bytes of all files together.
+ * @throws ApiError STREAM_ORDER at the first message that does not fit, LIMIT_EXCEEDED for too many files or bytes.
  */
-export async function* incomingFiles(messages: AsyncIterator<LogModelRequest>): AsyncGenerator<IncomingFile> {
+export async function* incomingFiles(
+  messages: AsyncIterator<LogModelRequest>,
+  maxBytes: number,
+): AsyncGenerator<IncomingFile> {
+  let bytes = 0;
+  const take = (more: number) => {
+    bytes += more;
+    if (bytes > maxBytes) throw tooMuch(`more than ${maxBytes} bytes (the server's --max-model-bytes)`);
+  };
   for (let count = 0; ; count += 1) {
     const next = await messages.next();
     if (next.done) throw outOfOrder(`the stream ended without the upload's end, after ${count} files`);
     const { message } = next.value;
     if (message.case === "end") return checkEnd(message.value.fileCount, count);
     if (message.case !== "fileStart") throw outOfOrder(`expected a file_start or the end, got ${nameOf(next.value)}`);
+    if (count === MAX_FILES) throw tooMuch(`more than ${MAX_FILES} files`);
     let sha256: string | undefined;
     const start = message.value;
+    if (bytes + Number(start.sizeBytes ?? 0n) > maxBytes) take(Number(start.sizeBytes));
     async function* chunks(): AsyncGenerator<Uint8Array> {
       while (sha256 === undefined) {
         const inner = await messages.next();
         if (inner.done) throw outOfOrder(`the stream ended within the file "${start.path}": its file_end is missing`);
         const piece = inner.value.message;
-        if (piece.case === "fileChunk") yield piece.value.data;
-        else if (piece.case === "fileEnd") sha256 = piece.value.sha256.toLowerCase();
+        if (piece.case === "fileChunk") {
+          take(piece.value.data.length);
+          yield piece.value.data;
+        } else if (piece.case === "fileEnd") sha256 = piece.value.sha256.toLowerCase();
         else
           throw outOfOrder(
             `within the file "${start.path}" expected a file_chunk or file_end, got ${nameOf(inner.value)}`,
@@ -73,6 +89,10 @@ function nameOf(request: LogModelRequest): string {
     end: "the end",
   };
   return request.message.case ? names[request.message.case] : "an empty message";
+}
+
+function tooMuch(what: string): ApiError {
+  return new ApiError("LIMIT_EXCEEDED", `the model has ${what}; nothing was kept of it`);
 }
 
 function outOfOrder(message: string): ApiError {

@@ -170,6 +170,38 @@ test("a header reports all that is wrong with it", async () => {
   );
 });
 
+test("more bytes than the server takes are refused, said or sent, and nothing is kept", async () => {
+  const small = await startService(["--max-model-bytes", "1000"]);
+  try {
+    const said: Message = { message: { case: "fileStart", value: { path: "a", sizeBytes: 2n ** 62n } } };
+    for (const messages of [
+      [header, said],
+      [header, ...file("a", "x".repeat(600)), ...file("b", "x".repeat(600))],
+    ]) {
+      const error = await small.client.models.logModel(complete(messages)).catch((e: unknown) => e);
+      expect(error).toMatchObject({ code: 8, reason: "LIMIT_EXCEEDED" });
+    }
+    await expect.poll(() => filesOf(small.store).catch(String)).toEqual(["mlflow.db"]);
+  } finally {
+    await small.close();
+  }
+});
+
+test("more files than a model may have are refused", async () => {
+  const messages = Array.from(
+    { length: 10_001 },
+    (_, i): Message => ({ message: { case: "fileStart", value: { path: `f${i}` } } }),
+  );
+  const many = [
+    header,
+    ...messages.flatMap((start) => [
+      start,
+      { message: { case: "fileEnd", value: { sha256: digest(new Uint8Array()) } } } as Message,
+    ]),
+  ];
+  expect(await refused(many)).toMatchObject({ reason: "LIMIT_EXCEEDED" });
+}, 120_000);
+
 test("an unknown experiment and an unknown run are NOT_FOUND", async () => {
   expect(await refused([{ message: { case: "header", value: { name: "m", experimentId: "999" } } }])).toMatchObject({
     reason: "EXPERIMENT_NOT_FOUND",
