@@ -153,6 +153,18 @@ describe("genai_config.json", () => {
     expect(warnings.join()).toContain("use_env_allocators");
   });
 
+  test("lets a folder set no entry that names files or libraries, and no more threads than can be", () => {
+    const hostile = {
+      "session.model_external_initializers_file_folder_path": "/etc",
+      "ep.context_file_path": "/tmp/x",
+    };
+    const { config, warnings } = parse((c) => Object.assign(c.model.decoder.session_options, hostile));
+    expect(config.decoder.session.entries).toEqual({});
+    for (const key of Object.keys(hostile)) expect(warnings.join()).toContain(key);
+    const fields = refused((c) => Object.assign(c.model.decoder.session_options, { intra_op_num_threads: 1e6 }));
+    expect(JSON.stringify(fields)).toContain("intra_op_num_threads");
+  });
+
   test("takes unknown keys of older and newer versions", () => {
     expect(
       refused((c) => {
