@@ -116,7 +116,7 @@ export class Engine {
     // Those that gave up a place do not count: they were let in before.
     if (this.#queued.length - this.#parked >= this.#queueLimit) throw new QueueFullError(this.#queueLimit);
 
-    const sequence = new Sequence(this.#nextId++, prompt, { ...input.options, maxTokens }, this.#now());
+    const sequence = new Sequence(this.#nextId++, prompt, { ...input.options, maxTokens }, this.#now(), input.sharing);
     this.#queued.push(sequence);
     this.#wakeLoop();
     return sequence;

@@ -9,6 +9,11 @@ export interface GenerateInput {
   readonly ids: ArrayLike<number>;
   /** `maxTokens` absent: as many as the context has room for. */
   readonly options: Omit<SequenceOptions, "maxTokens"> & { readonly maxTokens?: number };
+  /**
+   * Sequences with the same value may take over each other's computed beginning; absent: with none. What is taken over can be
+   * seen, in time and in what is reported, so those of different callers must not share.
+   */
+  readonly sharing?: object;
 }
 
 /**

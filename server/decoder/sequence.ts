@@ -28,6 +28,7 @@ export class Sequence {
   readonly options: SequenceOptions;
   readonly promptLength: number;
   readonly askedAtMs: number;
+  readonly #sharing: object | undefined;
   status: SequenceStatus = "queued";
   handle: CacheHandle | null = null;
   /** Prompt and generated tokens; the first `length` are filled. */
@@ -47,11 +48,12 @@ export class Sequence {
   /** Called when there is an event, an error or an end to be read. */
   wake: () => void = () => {};
 
-  constructor(id: number, prompt: Int32Array, options: SequenceOptions, askedAtMs: number) {
+  constructor(id: number, prompt: Int32Array, options: SequenceOptions, askedAtMs: number, sharing?: object) {
     this.id = id;
     this.options = options;
     this.promptLength = prompt.length;
     this.askedAtMs = askedAtMs;
+    this.#sharing = sharing;
     this.#tokens = new Int32Array(prompt.length + options.maxTokens);
     this.#tokens.set(prompt);
     this.#length = prompt.length;
@@ -83,6 +85,7 @@ export class Sequence {
 
   /** Length of the beginning that both have, as far as `other` is in the cache; never the whole prompt, whose last token gives the first logits. */
   sharedWith(other: Sequence): number {
+    if (this.#sharing === undefined || this.#sharing !== other.#sharing) return 0;
     const limit = Math.min(this.promptLength - 1, other.cached);
     let length = 0;
     while (length < limit && this.#tokens[length] === other.#tokens[length]) length++;

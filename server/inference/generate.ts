@@ -37,8 +37,8 @@ export async function* generateChat(
   const wanted = resolveOptions(request, info.defaults);
   if (!template)
     throw new InferenceError(
-      "TEMPLATE_FAILED",
-      "The folder of this model has no chat template, so it cannot be chatted with.",
+      "TEMPLATE_MISSING",
+      "The folder of this model has no chat template, so it cannot be chatted with. Add chat_template to its tokenizer_config.json, or a chat_template.jinja, and log it again.",
     );
   const ids = promptIds(template, tokenizer, request.messages, info.contextLength);
   const seed = request.options.seed ?? randomSeed();
@@ -110,9 +110,11 @@ type Answer = ReturnType<Engine["generate"]>;
 /** All or none: a queue that takes only some of the answers takes none. */
 function startAnswers(engine: Engine, { ids, options }: GenerateInput, count: number, signal: AbortSignal): Answer[] {
   const answers: Answer[] = [];
+  const sharing = {};
   try {
     for (let index = 0; index < count; index++) {
-      answers.push(engine.generate({ ids, options: { ...options, seed: answerSeed(options.seed, index) } }, signal));
+      const input = { ids, options: { ...options, seed: answerSeed(options.seed, index) }, sharing };
+      answers.push(engine.generate(input, signal));
     }
     return answers;
   } catch (error) {

@@ -165,18 +165,30 @@ describe("an engine", () => {
     expect(new Set(answers.map(String)).size).toBe(1);
   });
 
-  test("computes a beginning once for all who run with it, and gives the same tokens", async () => {
+  test("computes a beginning once for all who share it, and gives the same tokens", async () => {
+    const sharing = {};
+    const together = (engine: Engine, list: number[]) =>
+      engine.generate({ ids: list, options: { ...greedy, maxTokens: 8 }, sharing });
     const ids = Array.from({ length: 30 }, (_, i) => (i * 7) % 60);
     const asks = [ids, ids, [...ids.slice(0, 20), 3, 4], [9, ...ids]];
     const { engine: calm } = start({ eosIds: [] });
     const expected: number[][] = [];
     for (const each of asks) expected.push(await answer(ask(calm, each, { maxTokens: 8 })));
     const { engine, runner } = start({ eosIds: [] });
-    const events = await Promise.all(asks.map((each) => rest(ask(engine, each, { maxTokens: 8 }))));
+    const events = await Promise.all(asks.map((each) => rest(together(engine, each))));
     expect(events.map(tokens)).toEqual(expected);
     expect(events.map(([first]) => (first?.type === "start" ? first.cachedTokens : undefined))).toEqual([0, 29, 20, 0]);
     const computed = runner.log.flat().reduce((sum, [, list]) => sum + list.length, 0);
     expect(computed).toBe(30 + 1 + 2 + 31 + 4 * 7);
+  });
+
+  test("takes over nothing from those it does not share with", async () => {
+    const ids = Array.from({ length: 30 }, (_, i) => (i * 7) % 60);
+    const { engine } = start({ eosIds: [] });
+    const generate = (sharing?: object) =>
+      rest(engine.generate({ ids, options: { ...greedy, maxTokens: 4 }, ...(sharing && { sharing }) }));
+    const events = await Promise.all([generate({}), generate({}), generate(), generate()]);
+    expect(events.map(([first]) => (first?.type === "start" ? first.cachedTokens : undefined))).toEqual([0, 0, 0, 0]);
   });
 
   test("does not let a slow reader delay others, and lets it go on later with the same tokens", async () => {
