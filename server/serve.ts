@@ -1,11 +1,13 @@
 // The process: opens the store, starts the worker, listens, and takes all of it down again in order.
 import { readFile } from "node:fs/promises";
+import { isIPv6 } from "node:net";
 import { ServerCredentials } from "@grpc/grpc-js";
 import { invalidFields } from "@modelwire/proto";
 import { destination, type Logger, pino } from "pino";
 import { buildApp } from "./app.ts";
 import type { Config } from "./config.ts";
 import { createInferenceHost } from "./inference/host.ts";
+import { fromInference } from "./services/inference-errors.ts";
 import { openModelStore } from "./store/open.ts";
 
 export interface RunningServer {
@@ -39,14 +41,17 @@ export async function startServer(config: Config, deps: { log?: Logger } = {}): 
     await host.close();
     await store.close();
   };
+  const hostname = isIPv6(config.host) ? `[${config.host}]` : config.host;
   let port: number;
   try {
-    port = await app.listen(`${config.host}:${config.port}`, credentials);
+    // Before the port opens: on a platform without the native library nothing could be logged or served.
+    await host.start().catch((error) => Promise.reject(fromInference(error)));
+    port = await app.listen(`${hostname}:${config.port}`, credentials);
   } catch (error) {
     await release();
     throw error;
   }
-  const address = `${config.host}:${port}`;
+  const address = `${hostname}:${port}`;
   log.info({ address, tls: config.tls !== undefined, store: config.storeRoot }, "serving");
   let finish = () => {};
   const closed = new Promise<void>((resolve) => {

@@ -29,8 +29,10 @@ export type InferenceReason =
   | "CONTEXT_OVERFLOW"
   /** Metadata: queue_limit. */
   | "QUEUE_FULL"
-  /** There is no chat template, or it refuses the messages. */
+  /** The chat template refuses the messages. */
   | "TEMPLATE_FAILED"
+  /** The folder has no chat template. */
+  | "TEMPLATE_MISSING"
   | "INVALID_OPTION"
   /** The inference thread ended. The next load starts another. */
   | "WORKER_DIED"
@@ -98,7 +100,7 @@ export function toInferenceError(error: unknown): InferenceError {
     return as("MODEL_INVALID", { violations: error.violations });
   if (error instanceof TemplateInvalidError)
     return as("MODEL_INVALID", { violations: [{ field: "chat_template", description: error.message }] });
-  if (error instanceof TemplateMissingError) return as("TEMPLATE_FAILED");
+  if (error instanceof TemplateMissingError) return as("TEMPLATE_MISSING");
   if (error instanceof TemplateFailedError)
     return as("TEMPLATE_FAILED", { violations: [{ field: "messages", description: error.message }] });
   if (error instanceof TextTooLongError)

@@ -10,6 +10,8 @@ export { InferenceError, type InferenceReason, type Violation } from "./errors.t
 export type * from "./types.ts";
 
 export interface InferenceHost {
+  /** Starts the worker, opens the native library and tries it out, which the first load would do otherwise. @throws InferenceError RUNTIME_UNAVAILABLE */
+  start(): Promise<void>;
   /**
    * Loads a folder under a key. The same key again gives the same promise. `signal` ends the waiting, not the loading.
    * @throws InferenceError MODEL_INVALID, INVALID_OPTION, MODEL_FAILED, RUNTIME_UNAVAILABLE, WORKER_DIED
@@ -115,6 +117,10 @@ class Host implements InferenceHost {
     }
     if (!model.info) await abortable(model.loading, signal);
     yield* this.#link.generate(request, this.#credits, signal);
+  }
+
+  async start(): Promise<void> {
+    await this.#worker().request({ type: "start" });
   }
 
   async inspect(folder: string): Promise<FolderReport> {

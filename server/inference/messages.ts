@@ -14,6 +14,7 @@ export type ToWorker =
     }
   | { readonly type: "unload"; readonly id: number; readonly key: string }
   | { readonly type: "inspect"; readonly id: number; readonly folder: string }
+  | { readonly type: "start"; readonly id: number }
   | { readonly type: "stats"; readonly id: number }
   | { readonly type: "close"; readonly id: number }
   /** `credits`: events that may be sent before the reader has taken any. */
@@ -29,6 +30,7 @@ export interface Replies {
   load: ModelInfo;
   unload: undefined;
   inspect: FolderReport;
+  start: undefined;
   stats: readonly ModelStats[];
   close: undefined;
 }

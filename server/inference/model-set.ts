@@ -25,6 +25,11 @@ export class ModelSet {
     return model.info;
   }
 
+  /** Opens the library and tries it out. @throws RuntimeUnavailableError */
+  async start(): Promise<undefined> {
+    await this.#opening(async () => {});
+  }
+
   inspect(folder: string): Promise<FolderReport> {
     return this.#opening((runtime) => inspectFolder(runtime, folder));
   }

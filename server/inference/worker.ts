@@ -29,6 +29,8 @@ port.on("message", (message: ToWorker) => {
       return void reply(message.id, () => models.unload(message.key).then(() => undefined));
     case "inspect":
       return void reply(message.id, () => models.inspect(message.folder));
+    case "start":
+      return void reply(message.id, () => models.start());
     case "stats":
       return void reply(message.id, async () => models.stats());
     case "close":

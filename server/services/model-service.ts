@@ -32,7 +32,11 @@ export function modelService(
         log.info({ modelId: model.modelId, name: model.name, bytes: Number(model.sizeBytes) }, "model logged");
         return { model, files, warnings: report.warnings };
       } catch (error) {
-        await upload.abort(error instanceof Error ? error.message : String(error));
+        const reason = error instanceof Error ? error.message : String(error);
+        // What cannot be cleared away now, the sweep at the next start takes; the caller is told of the first error.
+        await upload
+          .abort(reason)
+          .catch((err) => log.error({ err, modelId: upload.modelId }, "an upload could not be cleared away"));
         throw error;
       }
     },
@@ -43,7 +47,7 @@ export function modelService(
       return await store.search(request);
     },
     async deleteModel({ model }, { log }) {
-      if (!/^(models:\/)?m-/.test(required(model)))
+      if (!/^(models:\/|m-[0-9a-f]{32}$)/.test(required(model)))
         throw invalidFields([
           {
             field: "model",

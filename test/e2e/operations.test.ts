@@ -1,6 +1,7 @@
 // What an operator relies on: health, reflection, TLS, shutdown, no telemetry. With outside tools where there are any.
 import { execFile } from "node:child_process";
 import { readdir, readFile, rm } from "node:fs/promises";
+import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -141,6 +142,15 @@ test("an address that others can reach needs TLS or an explicit flag", () => {
   expect(parseConfig(["--host", "0.0.0.0", "--allow-insecure"], {}).host).toBe("0.0.0.0");
   for (const host of ["127.0.0.1", "127.8.8.8", "localhost", "::1"])
     expect(parseConfig(["--host", host], {}).host).toBe(host);
+});
+
+// Some containers have no IPv6 at all.
+const hasIpv6 = Object.values(networkInterfaces()).some((list) => list?.some(({ address }) => address === "::1"));
+test.skipIf(!hasIpv6)("an IPv6 loopback address is served", async () => {
+  const six = await startService(["--host", "::1"]);
+  cleanups.push(() => six.close());
+  expect(six.address).toMatch(/^\[::1\]:\d+$/);
+  expect((await six.client.models.searchModels({})).models).toEqual([]);
 });
 
 test("every wrong flag and variable is reported at once", () => {

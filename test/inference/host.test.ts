@@ -490,7 +490,7 @@ describe("an inspection", () => {
         warnings: [expect.stringContaining("no chat template")],
       });
       await host.load("phi", folder.path);
-      expect((await failure(all(chat(host, "x")))).reason).toBe("TEMPLATE_FAILED");
+      expect((await failure(all(chat(host, "x")))).reason).toBe("TEMPLATE_MISSING");
     });
   });
 
