@@ -40,6 +40,9 @@ export function modelService(
         throw error;
       }
     },
+    async planUpload({ files }) {
+      return { files: files.map(() => ({ present: false, offsetBytes: 0n })) };
+    },
     async getModel({ model }) {
       return { model: await store.get(required(model)) };
     },

@@ -87,6 +87,7 @@ function nameOf(request: LogModelRequest): string {
     fileChunk: "a file_chunk",
     fileEnd: "a file_end",
     end: "the end",
+    fileReference: "a file_reference",
   };
   return request.message.case ? names[request.message.case] : "an empty message";
 }

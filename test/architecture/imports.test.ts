@@ -17,7 +17,7 @@ const MAY: Record<string, string[]> = {
   "server/decoder": ["server/onnx"],
   "server/tokenizer": [],
   "server/inference": ["server/onnx", "server/decoder", "server/tokenizer"],
-  "server/services": ["proto", "server/rpc", "server/store", "server/inference"],
+  "server/services": ["proto", "server/rpc", "server/store", "server/inference", "server/mlmodel"],
   "server/cli": ["proto", "client", "server/cli", "server"],
   server: ["proto", "client", "server/rpc", "server/services", "server/store", "server/inference", "server/onnx"],
 };

@@ -4,7 +4,7 @@
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Model, ModelFile } from "./model_pb.ts";
+import type { Model, ModelFile, ModelSignature } from "./model_pb.ts";
 import { file_modelwire_models_v1_model } from "./model_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file modelwire/models/v1/model_service.proto.
  */
 export const file_modelwire_models_v1_model_service: GenFile = /*@__PURE__*/
-  fileDesc("Cidtb2RlbHdpcmUvbW9kZWxzL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SE21vZGVsd2lyZS5tb2RlbHMudjEiogIKD0xvZ01vZGVsUmVxdWVzdBI1CgZoZWFkZXIYASABKAsyIy5tb2RlbHdpcmUubW9kZWxzLnYxLkxvZ01vZGVsSGVhZGVySAASNAoKZmlsZV9zdGFydBgCIAEoCzIeLm1vZGVsd2lyZS5tb2RlbHMudjEuRmlsZVN0YXJ0SAASNAoKZmlsZV9jaHVuaxgDIAEoCzIeLm1vZGVsd2lyZS5tb2RlbHMudjEuRmlsZUNodW5rSAASMAoIZmlsZV9lbmQYBCABKAsyHC5tb2RlbHdpcmUubW9kZWxzLnYxLkZpbGVFbmRIABIvCgNlbmQYBSABKAsyIC5tb2RlbHdpcmUubW9kZWxzLnYxLkxvZ01vZGVsRW5kSABCCQoHbWVzc2FnZSLkAwoOTG9nTW9kZWxIZWFkZXISDAoEbmFtZRgBIAEoCRISCgpyZXF1ZXN0X2lkGAIgASgJEhUKDWV4cGVyaW1lbnRfaWQYAyABKAkSFwoPZXhwZXJpbWVudF9uYW1lGAQgASgJEg4KBnJ1bl9pZBgFIAEoCRIMCgRzdGVwGAYgASgDEhIKCm1vZGVsX3R5cGUYByABKAkSPwoGcGFyYW1zGAggAygLMi8ubW9kZWx3aXJlLm1vZGVscy52MS5Mb2dNb2RlbEhlYWRlci5QYXJhbXNFbnRyeRI7CgR0YWdzGAkgAygLMi0ubW9kZWx3aXJlLm1vZGVscy52MS5Mb2dNb2RlbEhlYWRlci5UYWdzRW50cnkSQwoIbWV0YWRhdGEYCiADKAsyMS5tb2RlbHdpcmUubW9kZWxzLnYxLkxvZ01vZGVsSGVhZGVyLk1ldGFkYXRhRW50cnkaLQoLUGFyYW1zRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARorCglUYWdzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiQQoJRmlsZVN0YXJ0EgwKBHBhdGgYASABKAkSFwoKc2l6ZV9ieXRlcxgCIAEoA0gAiAEBQg0KC19zaXplX2J5dGVzIhkKCUZpbGVDaHVuaxIMCgRkYXRhGAEgASgMIhkKB0ZpbGVFbmQSDgoGc2hhMjU2GAEgASgJIiEKC0xvZ01vZGVsRW5kEhIKCmZpbGVfY291bnQYASABKAUifgoQTG9nTW9kZWxSZXNwb25zZRIpCgVtb2RlbBgBIAEoCzIaLm1vZGVsd2lyZS5tb2RlbHMudjEuTW9kZWwSLQoFZmlsZXMYAiADKAsyHi5tb2RlbHdpcmUubW9kZWxzLnYxLk1vZGVsRmlsZRIQCgh3YXJuaW5ncxgDIAMoCSIgCg9HZXRNb2RlbFJlcXVlc3QSDQoFbW9kZWwYASABKAkiPQoQR2V0TW9kZWxSZXNwb25zZRIpCgVtb2RlbBgBIAEoCzIaLm1vZGVsd2lyZS5tb2RlbHMudjEuTW9kZWwiYgoTU2VhcmNoTW9kZWxzUmVxdWVzdBIWCg5leHBlcmltZW50X2lkcxgBIAMoCRIMCgRuYW1lGAIgASgJEhEKCXBhZ2Vfc2l6ZRgDIAEoBRISCgpwYWdlX3Rva2VuGAQgASgJIlsKFFNlYXJjaE1vZGVsc1Jlc3BvbnNlEioKBm1vZGVscxgBIAMoCzIaLm1vZGVsd2lyZS5tb2RlbHMudjEuTW9kZWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIiMKEkRlbGV0ZU1vZGVsUmVxdWVzdBINCgVtb2RlbBgBIAEoCSIVChNEZWxldGVNb2RlbFJlc3BvbnNlIiUKFExpc3RBcnRpZmFjdHNSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJIlgKFUxpc3RBcnRpZmFjdHNSZXNwb25zZRIQCghtb2RlbF9pZBgBIAEoCRItCgVmaWxlcxgCIAMoCzIeLm1vZGVsd2lyZS5tb2RlbHMudjEuTW9kZWxGaWxlIkwKF0Rvd25sb2FkQXJ0aWZhY3RSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEgwKBHBhdGgYAiABKAkSFAoMb2Zmc2V0X2J5dGVzGAMgASgDImUKGERvd25sb2FkQXJ0aWZhY3RSZXNwb25zZRIuCgRmaWxlGAEgASgLMh4ubW9kZWx3aXJlLm1vZGVscy52MS5Nb2RlbEZpbGVIABIOCgRkYXRhGAIgASgMSABCCQoHbWVzc2FnZTL4BAoMTW9kZWxTZXJ2aWNlElkKCExvZ01vZGVsEiQubW9kZWx3aXJlLm1vZGVscy52MS5Mb2dNb2RlbFJlcXVlc3QaJS5tb2RlbHdpcmUubW9kZWxzLnYxLkxvZ01vZGVsUmVzcG9uc2UoARJcCghHZXRNb2RlbBIkLm1vZGVsd2lyZS5tb2RlbHMudjEuR2V0TW9kZWxSZXF1ZXN0GiUubW9kZWx3aXJlLm1vZGVscy52MS5HZXRNb2RlbFJlc3BvbnNlIgOQAgESaAoMU2VhcmNoTW9kZWxzEigubW9kZWx3aXJlLm1vZGVscy52MS5TZWFyY2hNb2RlbHNSZXF1ZXN0GikubW9kZWx3aXJlLm1vZGVscy52MS5TZWFyY2hNb2RlbHNSZXNwb25zZSIDkAIBEmAKC0RlbGV0ZU1vZGVsEicubW9kZWx3aXJlLm1vZGVscy52MS5EZWxldGVNb2RlbFJlcXVlc3QaKC5tb2RlbHdpcmUubW9kZWxzLnYxLkRlbGV0ZU1vZGVsUmVzcG9uc2USawoNTGlzdEFydGlmYWN0cxIpLm1vZGVsd2lyZS5tb2RlbHMudjEuTGlzdEFydGlmYWN0c1JlcXVlc3QaKi5tb2RlbHdpcmUubW9kZWxzLnYxLkxpc3RBcnRpZmFjdHNSZXNwb25zZSIDkAIBEnYKEERvd25sb2FkQXJ0aWZhY3QSLC5tb2RlbHdpcmUubW9kZWxzLnYxLkRvd25sb2FkQXJ0aWZhY3RSZXF1ZXN0Gi0ubW9kZWx3aXJlLm1vZGVscy52MS5Eb3dubG9hZEFydGlmYWN0UmVzcG9uc2UiA5ACATABYgZwcm90bzM", [file_modelwire_models_v1_model]);
+  fileDesc("Cidtb2RlbHdpcmUvbW9kZWxzL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SE21vZGVsd2lyZS5tb2RlbHMudjEi4AIKD0xvZ01vZGVsUmVxdWVzdBI1CgZoZWFkZXIYASABKAsyIy5tb2RlbHdpcmUubW9kZWxzLnYxLkxvZ01vZGVsSGVhZGVySAASNAoKZmlsZV9zdGFydBgCIAEoCzIeLm1vZGVsd2lyZS5tb2RlbHMudjEuRmlsZVN0YXJ0SAASNAoKZmlsZV9jaHVuaxgDIAEoCzIeLm1vZGVsd2lyZS5tb2RlbHMudjEuRmlsZUNodW5rSAASMAoIZmlsZV9lbmQYBCABKAsyHC5tb2RlbHdpcmUubW9kZWxzLnYxLkZpbGVFbmRIABIvCgNlbmQYBSABKAsyIC5tb2RlbHdpcmUubW9kZWxzLnYxLkxvZ01vZGVsRW5kSAASPAoOZmlsZV9yZWZlcmVuY2UYBiABKAsyIi5tb2RlbHdpcmUubW9kZWxzLnYxLkZpbGVSZWZlcmVuY2VIAEIJCgdtZXNzYWdlItgECg5Mb2dNb2RlbEhlYWRlchIMCgRuYW1lGAEgASgJEhIKCnJlcXVlc3RfaWQYAiABKAkSFQoNZXhwZXJpbWVudF9pZBgDIAEoCRIXCg9leHBlcmltZW50X25hbWUYBCABKAkSDgoGcnVuX2lkGAUgASgJEgwKBHN0ZXAYBiABKAMSEgoKbW9kZWxfdHlwZRgHIAEoCRI/CgZwYXJhbXMYCCADKAsyLy5tb2RlbHdpcmUubW9kZWxzLnYxLkxvZ01vZGVsSGVhZGVyLlBhcmFtc0VudHJ5EjsKBHRhZ3MYCSADKAsyLS5tb2RlbHdpcmUubW9kZWxzLnYxLkxvZ01vZGVsSGVhZGVyLlRhZ3NFbnRyeRJDCghtZXRhZGF0YRgKIAMoCzIxLm1vZGVsd2lyZS5tb2RlbHMudjEuTG9nTW9kZWxIZWFkZXIuTWV0YWRhdGFFbnRyeRIMCgR0YXNrGAsgASgJEjYKCXNpZ25hdHVyZRgMIAEoCzIjLm1vZGVsd2lyZS5tb2RlbHMudjEuTW9kZWxTaWduYXR1cmUSGgoNaW5wdXRfZXhhbXBsZRgNIAEoCUgAiAEBGi0KC1BhcmFtc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaKwoJVGFnc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQhAKDl9pbnB1dF9leGFtcGxlIncKCUZpbGVTdGFydBIMCgRwYXRoGAEgASgJEhcKCnNpemVfYnl0ZXMYAiABKANIAIgBARITCgZzaGEyNTYYAyABKAlIAYgBARIUCgxvZmZzZXRfYnl0ZXMYBCABKANCDQoLX3NpemVfYnl0ZXNCCQoHX3NoYTI1NiJBCg1GaWxlUmVmZXJlbmNlEgwKBHBhdGgYASABKAkSEgoKc2l6ZV9ieXRlcxgCIAEoAxIOCgZzaGEyNTYYAyABKAkiGQoJRmlsZUNodW5rEgwKBGRhdGEYASABKAwiGQoHRmlsZUVuZBIOCgZzaGEyNTYYASABKAkiIQoLTG9nTW9kZWxFbmQSEgoKZmlsZV9jb3VudBgBIAEoBSJ+ChBMb2dNb2RlbFJlc3BvbnNlEikKBW1vZGVsGAEgASgLMhoubW9kZWx3aXJlLm1vZGVscy52MS5Nb2RlbBItCgVmaWxlcxgCIAMoCzIeLm1vZGVsd2lyZS5tb2RlbHMudjEuTW9kZWxGaWxlEhAKCHdhcm5pbmdzGAMgAygJIkQKEVBsYW5VcGxvYWRSZXF1ZXN0Ei8KBWZpbGVzGAEgAygLMiAubW9kZWx3aXJlLm1vZGVscy52MS5QbGFubmVkRmlsZSIxCgtQbGFubmVkRmlsZRISCgpzaXplX2J5dGVzGAEgASgDEg4KBnNoYTI1NhgCIAEoCSJCChJQbGFuVXBsb2FkUmVzcG9uc2USLAoFZmlsZXMYASADKAsyHS5tb2RlbHdpcmUubW9kZWxzLnYxLkZpbGVQbGFuIjEKCEZpbGVQbGFuEg8KB3ByZXNlbnQYASABKAgSFAoMb2Zmc2V0X2J5dGVzGAIgASgDIiAKD0dldE1vZGVsUmVxdWVzdBINCgVtb2RlbBgBIAEoCSI9ChBHZXRNb2RlbFJlc3BvbnNlEikKBW1vZGVsGAEgASgLMhoubW9kZWx3aXJlLm1vZGVscy52MS5Nb2RlbCJiChNTZWFyY2hNb2RlbHNSZXF1ZXN0EhYKDmV4cGVyaW1lbnRfaWRzGAEgAygJEgwKBG5hbWUYAiABKAkSEQoJcGFnZV9zaXplGAMgASgFEhIKCnBhZ2VfdG9rZW4YBCABKAkiWwoUU2VhcmNoTW9kZWxzUmVzcG9uc2USKgoGbW9kZWxzGAEgAygLMhoubW9kZWx3aXJlLm1vZGVscy52MS5Nb2RlbBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiIwoSRGVsZXRlTW9kZWxSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJIhUKE0RlbGV0ZU1vZGVsUmVzcG9uc2UiJQoUTGlzdEFydGlmYWN0c1JlcXVlc3QSDQoFbW9kZWwYASABKAkiWAoVTGlzdEFydGlmYWN0c1Jlc3BvbnNlEhAKCG1vZGVsX2lkGAEgASgJEi0KBWZpbGVzGAIgAygLMh4ubW9kZWx3aXJlLm1vZGVscy52MS5Nb2RlbEZpbGUiTAoXRG93bmxvYWRBcnRpZmFjdFJlcXVlc3QSDQoFbW9kZWwYASABKAkSDAoEcGF0aBgCIAEoCRIUCgxvZmZzZXRfYnl0ZXMYAyABKAMiZQoYRG93bmxvYWRBcnRpZmFjdFJlc3BvbnNlEi4KBGZpbGUYASABKAsyHi5tb2RlbHdpcmUubW9kZWxzLnYxLk1vZGVsRmlsZUgAEg4KBGRhdGEYAiABKAxIAEIJCgdtZXNzYWdlMtwFCgxNb2RlbFNlcnZpY2USWQoITG9nTW9kZWwSJC5tb2RlbHdpcmUubW9kZWxzLnYxLkxvZ01vZGVsUmVxdWVzdBolLm1vZGVsd2lyZS5tb2RlbHMudjEuTG9nTW9kZWxSZXNwb25zZSgBEmIKClBsYW5VcGxvYWQSJi5tb2RlbHdpcmUubW9kZWxzLnYxLlBsYW5VcGxvYWRSZXF1ZXN0GicubW9kZWx3aXJlLm1vZGVscy52MS5QbGFuVXBsb2FkUmVzcG9uc2UiA5ACARJcCghHZXRNb2RlbBIkLm1vZGVsd2lyZS5tb2RlbHMudjEuR2V0TW9kZWxSZXF1ZXN0GiUubW9kZWx3aXJlLm1vZGVscy52MS5HZXRNb2RlbFJlc3BvbnNlIgOQAgESaAoMU2VhcmNoTW9kZWxzEigubW9kZWx3aXJlLm1vZGVscy52MS5TZWFyY2hNb2RlbHNSZXF1ZXN0GikubW9kZWx3aXJlLm1vZGVscy52MS5TZWFyY2hNb2RlbHNSZXNwb25zZSIDkAIBEmAKC0RlbGV0ZU1vZGVsEicubW9kZWx3aXJlLm1vZGVscy52MS5EZWxldGVNb2RlbFJlcXVlc3QaKC5tb2RlbHdpcmUubW9kZWxzLnYxLkRlbGV0ZU1vZGVsUmVzcG9uc2USawoNTGlzdEFydGlmYWN0cxIpLm1vZGVsd2lyZS5tb2RlbHMudjEuTGlzdEFydGlmYWN0c1JlcXVlc3QaKi5tb2RlbHdpcmUubW9kZWxzLnYxLkxpc3RBcnRpZmFjdHNSZXNwb25zZSIDkAIBEnYKEERvd25sb2FkQXJ0aWZhY3QSLC5tb2RlbHdpcmUubW9kZWxzLnYxLkRvd25sb2FkQXJ0aWZhY3RSZXF1ZXN0Gi0ubW9kZWx3aXJlLm1vZGVscy52MS5Eb3dubG9hZEFydGlmYWN0UmVzcG9uc2UiA5ACATABYgZwcm90bzM", [file_modelwire_models_v1_model]);
 
 /**
  * LogModelRequest is one message of an upload.
@@ -65,6 +65,14 @@ export type LogModelRequest = Message<"modelwire.models.v1.LogModelRequest"> & {
      */
     value: LogModelEnd;
     case: "end";
+  } | {
+    /**
+     * A file whose content the server has, in place of its start, chunks and end.
+     *
+     * @generated from field: modelwire.models.v1.FileReference file_reference = 6;
+     */
+    value: FileReference;
+    case: "fileReference";
   } | { case: undefined; value?: undefined };
 };
 
@@ -149,11 +157,36 @@ export type LogModelHeader = Message<"modelwire.models.v1.LogModelHeader"> & {
   tags: { [key: string]: string };
 
   /**
-   * Entries of the MLmodel file's `metadata`, beside `task`.
+   * Entries of the MLmodel file's `metadata`, beside `task`. Not for a ready MLflow model.
    *
    * @generated from field: map<string, string> metadata = 10;
    */
   metadata: { [key: string]: string };
+
+  /**
+   * What an ONNX LLM is for: "llm/v1/chat", "llm/v1/completions", or "prompt", which takes a text and gives a text.
+   * Empty means chat, or, with an input example and no `messages` in it, prompt. Not for the other kinds of folder.
+   *
+   * @generated from field: string task = 11;
+   */
+  task: string;
+
+  /**
+   * The signature. Absent means the task's, or, with an input example, what MLflow infers from it and from the model's
+   * answer to it, or, for a plain ONNX model, the one of its graph. Not for a ready MLflow model, nor with a task that
+   * begins with "llm/".
+   *
+   * @generated from field: modelwire.models.v1.ModelSignature signature = 12;
+   */
+  signature?: ModelSignature | undefined;
+
+  /**
+   * An input example as JSON text, in any form that MLflow's log_model keeps: an object, a list, a text, or a table as
+   * {"columns": […], "data": […]}. Not for a ready MLflow model.
+   *
+   * @generated from field: optional string input_example = 13;
+   */
+  inputExample?: string | undefined;
 };
 
 /**
@@ -182,6 +215,22 @@ export type FileStart = Message<"modelwire.models.v1.FileStart"> & {
    * @generated from field: optional int64 size_bytes = 2;
    */
   sizeBytes?: bigint | undefined;
+
+  /**
+   * SHA-256 of the whole file, if known. When the upload breaks off, what arrived of the file is kept for a day under it.
+   * Together with size_bytes.
+   *
+   * @generated from field: optional string sha256 = 3;
+   */
+  sha256?: string | undefined;
+
+  /**
+   * Where the first chunk belongs: what PlanUpload said, or 0. FAILED_PRECONDITION when the server has not that much of it
+   * any more.
+   *
+   * @generated from field: int64 offset_bytes = 4;
+   */
+  offsetBytes: bigint;
 };
 
 /**
@@ -190,6 +239,41 @@ export type FileStart = Message<"modelwire.models.v1.FileStart"> & {
  */
 export const FileStartSchema: GenMessage<FileStart> = /*@__PURE__*/
   messageDesc(file_modelwire_models_v1_model_service, 2);
+
+/**
+ * FileReference is a file whose content the server has already. FAILED_PRECONDITION when it has it no more.
+ *
+ * @generated from message modelwire.models.v1.FileReference
+ */
+export type FileReference = Message<"modelwire.models.v1.FileReference"> & {
+  /**
+   * As in FileStart.
+   *
+   * @generated from field: string path = 1;
+   */
+  path: string;
+
+  /**
+   * Its length.
+   *
+   * @generated from field: int64 size_bytes = 2;
+   */
+  sizeBytes: bigint;
+
+  /**
+   * SHA-256 of its bytes, 64 lower-case hexadecimal digits. Required.
+   *
+   * @generated from field: string sha256 = 3;
+   */
+  sha256: string;
+};
+
+/**
+ * Describes the message modelwire.models.v1.FileReference.
+ * Use `create(FileReferenceSchema)` to create a new message.
+ */
+export const FileReferenceSchema: GenMessage<FileReference> = /*@__PURE__*/
+  messageDesc(file_modelwire_models_v1_model_service, 3);
 
 /**
  * FileChunk is a piece of a file.
@@ -210,7 +294,7 @@ export type FileChunk = Message<"modelwire.models.v1.FileChunk"> & {
  * Use `create(FileChunkSchema)` to create a new message.
  */
 export const FileChunkSchema: GenMessage<FileChunk> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 3);
+  messageDesc(file_modelwire_models_v1_model_service, 4);
 
 /**
  * FileEnd ends a file.
@@ -219,7 +303,7 @@ export const FileChunkSchema: GenMessage<FileChunk> = /*@__PURE__*/
  */
 export type FileEnd = Message<"modelwire.models.v1.FileEnd"> & {
   /**
-   * SHA-256 of all bytes sent for it, 64 lower-case hexadecimal digits. Required; compared with what arrived.
+   * SHA-256 of all its bytes, those before the offset included, 64 lower-case hexadecimal digits. Required; compared with what arrived.
    *
    * @generated from field: string sha256 = 1;
    */
@@ -231,7 +315,7 @@ export type FileEnd = Message<"modelwire.models.v1.FileEnd"> & {
  * Use `create(FileEndSchema)` to create a new message.
  */
 export const FileEndSchema: GenMessage<FileEnd> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 4);
+  messageDesc(file_modelwire_models_v1_model_service, 5);
 
 /**
  * LogModelEnd says that everything has been sent.
@@ -240,7 +324,7 @@ export const FileEndSchema: GenMessage<FileEnd> = /*@__PURE__*/
  */
 export type LogModelEnd = Message<"modelwire.models.v1.LogModelEnd"> & {
   /**
-   * How many files were sent; compared with how many arrived.
+   * How many files were sent or referred to; compared with how many arrived.
    *
    * @generated from field: int32 file_count = 1;
    */
@@ -252,7 +336,7 @@ export type LogModelEnd = Message<"modelwire.models.v1.LogModelEnd"> & {
  * Use `create(LogModelEndSchema)` to create a new message.
  */
 export const LogModelEndSchema: GenMessage<LogModelEnd> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 5);
+  messageDesc(file_modelwire_models_v1_model_service, 6);
 
 /**
  * LogModelResponse is the committed model.
@@ -287,7 +371,105 @@ export type LogModelResponse = Message<"modelwire.models.v1.LogModelResponse"> &
  * Use `create(LogModelResponseSchema)` to create a new message.
  */
 export const LogModelResponseSchema: GenMessage<LogModelResponse> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 6);
+  messageDesc(file_modelwire_models_v1_model_service, 7);
+
+/**
+ * PlanUploadRequest describes a folder.
+ *
+ * @generated from message modelwire.models.v1.PlanUploadRequest
+ */
+export type PlanUploadRequest = Message<"modelwire.models.v1.PlanUploadRequest"> & {
+  /**
+   * Its files, at most 10,000.
+   *
+   * @generated from field: repeated modelwire.models.v1.PlannedFile files = 1;
+   */
+  files: PlannedFile[];
+};
+
+/**
+ * Describes the message modelwire.models.v1.PlanUploadRequest.
+ * Use `create(PlanUploadRequestSchema)` to create a new message.
+ */
+export const PlanUploadRequestSchema: GenMessage<PlanUploadRequest> = /*@__PURE__*/
+  messageDesc(file_modelwire_models_v1_model_service, 8);
+
+/**
+ * PlannedFile is a file that the caller has.
+ *
+ * @generated from message modelwire.models.v1.PlannedFile
+ */
+export type PlannedFile = Message<"modelwire.models.v1.PlannedFile"> & {
+  /**
+   * Its length.
+   *
+   * @generated from field: int64 size_bytes = 1;
+   */
+  sizeBytes: bigint;
+
+  /**
+   * SHA-256 of its bytes, 64 lower-case hexadecimal digits.
+   *
+   * @generated from field: string sha256 = 2;
+   */
+  sha256: string;
+};
+
+/**
+ * Describes the message modelwire.models.v1.PlannedFile.
+ * Use `create(PlannedFileSchema)` to create a new message.
+ */
+export const PlannedFileSchema: GenMessage<PlannedFile> = /*@__PURE__*/
+  messageDesc(file_modelwire_models_v1_model_service, 9);
+
+/**
+ * PlanUploadResponse says what is to be sent.
+ *
+ * @generated from message modelwire.models.v1.PlanUploadResponse
+ */
+export type PlanUploadResponse = Message<"modelwire.models.v1.PlanUploadResponse"> & {
+  /**
+   * In the order of the request.
+   *
+   * @generated from field: repeated modelwire.models.v1.FilePlan files = 1;
+   */
+  files: FilePlan[];
+};
+
+/**
+ * Describes the message modelwire.models.v1.PlanUploadResponse.
+ * Use `create(PlanUploadResponseSchema)` to create a new message.
+ */
+export const PlanUploadResponseSchema: GenMessage<PlanUploadResponse> = /*@__PURE__*/
+  messageDesc(file_modelwire_models_v1_model_service, 10);
+
+/**
+ * FilePlan says what is to be sent of one file.
+ *
+ * @generated from message modelwire.models.v1.FilePlan
+ */
+export type FilePlan = Message<"modelwire.models.v1.FilePlan"> & {
+  /**
+   * The server has all of it: send a file_reference.
+   *
+   * @generated from field: bool present = 1;
+   */
+  present: boolean;
+
+  /**
+   * The server has this much of its beginning: send a file_start with this offset and the bytes from there on.
+   *
+   * @generated from field: int64 offset_bytes = 2;
+   */
+  offsetBytes: bigint;
+};
+
+/**
+ * Describes the message modelwire.models.v1.FilePlan.
+ * Use `create(FilePlanSchema)` to create a new message.
+ */
+export const FilePlanSchema: GenMessage<FilePlan> = /*@__PURE__*/
+  messageDesc(file_modelwire_models_v1_model_service, 11);
 
 /**
  * GetModelRequest asks for a model.
@@ -308,7 +490,7 @@ export type GetModelRequest = Message<"modelwire.models.v1.GetModelRequest"> & {
  * Use `create(GetModelRequestSchema)` to create a new message.
  */
 export const GetModelRequestSchema: GenMessage<GetModelRequest> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 7);
+  messageDesc(file_modelwire_models_v1_model_service, 12);
 
 /**
  * GetModelResponse is the model.
@@ -329,7 +511,7 @@ export type GetModelResponse = Message<"modelwire.models.v1.GetModelResponse"> &
  * Use `create(GetModelResponseSchema)` to create a new message.
  */
 export const GetModelResponseSchema: GenMessage<GetModelResponse> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 8);
+  messageDesc(file_modelwire_models_v1_model_service, 13);
 
 /**
  * SearchModelsRequest asks for a page of models.
@@ -371,7 +553,7 @@ export type SearchModelsRequest = Message<"modelwire.models.v1.SearchModelsReque
  * Use `create(SearchModelsRequestSchema)` to create a new message.
  */
 export const SearchModelsRequestSchema: GenMessage<SearchModelsRequest> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 9);
+  messageDesc(file_modelwire_models_v1_model_service, 14);
 
 /**
  * SearchModelsResponse is a page of models.
@@ -399,7 +581,7 @@ export type SearchModelsResponse = Message<"modelwire.models.v1.SearchModelsResp
  * Use `create(SearchModelsResponseSchema)` to create a new message.
  */
 export const SearchModelsResponseSchema: GenMessage<SearchModelsResponse> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 10);
+  messageDesc(file_modelwire_models_v1_model_service, 15);
 
 /**
  * DeleteModelRequest names the model to delete.
@@ -420,7 +602,7 @@ export type DeleteModelRequest = Message<"modelwire.models.v1.DeleteModelRequest
  * Use `create(DeleteModelRequestSchema)` to create a new message.
  */
 export const DeleteModelRequestSchema: GenMessage<DeleteModelRequest> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 11);
+  messageDesc(file_modelwire_models_v1_model_service, 16);
 
 /**
  * DeleteModelResponse says that it is done.
@@ -435,7 +617,7 @@ export type DeleteModelResponse = Message<"modelwire.models.v1.DeleteModelRespon
  * Use `create(DeleteModelResponseSchema)` to create a new message.
  */
 export const DeleteModelResponseSchema: GenMessage<DeleteModelResponse> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 12);
+  messageDesc(file_modelwire_models_v1_model_service, 17);
 
 /**
  * ListArtifactsRequest asks for a model's files.
@@ -456,7 +638,7 @@ export type ListArtifactsRequest = Message<"modelwire.models.v1.ListArtifactsReq
  * Use `create(ListArtifactsRequestSchema)` to create a new message.
  */
 export const ListArtifactsRequestSchema: GenMessage<ListArtifactsRequest> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 13);
+  messageDesc(file_modelwire_models_v1_model_service, 18);
 
 /**
  * ListArtifactsResponse is the list.
@@ -484,7 +666,7 @@ export type ListArtifactsResponse = Message<"modelwire.models.v1.ListArtifactsRe
  * Use `create(ListArtifactsResponseSchema)` to create a new message.
  */
 export const ListArtifactsResponseSchema: GenMessage<ListArtifactsResponse> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 14);
+  messageDesc(file_modelwire_models_v1_model_service, 19);
 
 /**
  * DownloadArtifactRequest asks for one file.
@@ -519,7 +701,7 @@ export type DownloadArtifactRequest = Message<"modelwire.models.v1.DownloadArtif
  * Use `create(DownloadArtifactRequestSchema)` to create a new message.
  */
 export const DownloadArtifactRequestSchema: GenMessage<DownloadArtifactRequest> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 15);
+  messageDesc(file_modelwire_models_v1_model_service, 20);
 
 /**
  * DownloadArtifactResponse is one message of a download.
@@ -556,7 +738,7 @@ export type DownloadArtifactResponse = Message<"modelwire.models.v1.DownloadArti
  * Use `create(DownloadArtifactResponseSchema)` to create a new message.
  */
 export const DownloadArtifactResponseSchema: GenMessage<DownloadArtifactResponse> = /*@__PURE__*/
-  messageDesc(file_modelwire_models_v1_model_service, 16);
+  messageDesc(file_modelwire_models_v1_model_service, 21);
 
 /**
  * ModelService logs models in the MLflow format and gives them back.
@@ -572,8 +754,12 @@ export const ModelService: GenService<{
    * or nothing at all. The first message is the header; then, for each file, a start, any number of chunks, and an end;
    * the last message is the upload's end. Without it nothing is kept, since some HTTP/2 stacks close a stream that they
    * cancel as if it were complete.
-   * When the stream breaks, is refused or is cancelled, nothing is kept and the model's row becomes FAILED.
+   * When the stream breaks, is refused or is cancelled, there is no model and its row becomes FAILED.
    * A repeated request_id of a finished call gives the first answer again and writes nothing.
+   *
+   * The folder is one of three: an ONNX LLM (with genai_config.json at its top), a plain ONNX model (one .onnx file at its
+   * top and what lies beside it), or a ready MLflow model (with MLmodel at its top). To the first two the server adds what
+   * makes them MLflow models that Python loads; of the third it changes only the keys that say where a model lives.
    *
    * @generated from rpc modelwire.models.v1.ModelService.LogModel
    */
@@ -581,6 +767,18 @@ export const ModelService: GenService<{
     methodKind: "client_streaming";
     input: typeof LogModelRequestSchema;
     output: typeof LogModelResponseSchema;
+  },
+  /**
+   * PlanUpload says which of a folder's files need not be sent, because the server has their content: LogModel then takes
+   * a file_reference in their place. Of a file that an upload broke off in, it says where to go on.
+   * Content that is not used is forgotten after a day.
+   *
+   * @generated from rpc modelwire.models.v1.ModelService.PlanUpload
+   */
+  planUpload: {
+    methodKind: "unary";
+    input: typeof PlanUploadRequestSchema;
+    output: typeof PlanUploadResponseSchema;
   },
   /**
    * GetModel gives one model. NOT_FOUND when there is none, deleted ones included.
