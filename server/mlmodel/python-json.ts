@@ -26,3 +26,13 @@ function jsonText(text: string): string {
 function escaped(unit: string): string {
   return `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
+
+/** `repr` of a finite float: the shortest digits that read back the same, with an exponent below 1e-4 and from 1e16 on. */
+export function pythonFloat(value: number): string {
+  if (Object.is(value, -0)) return "-0.0";
+  const [digits = "", exponent = ""] = value.toExponential().split("e");
+  const power = Number(exponent);
+  if (power < -4 || power >= 16) return `${digits}e${power < 0 ? "-" : "+"}${String(Math.abs(power)).padStart(2, "0")}`;
+  const text = String(value);
+  return text.includes(".") ? text : `${text}.0`;
+}
