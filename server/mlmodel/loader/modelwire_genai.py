@@ -1,10 +1,13 @@
-"""Serves an ONNX Runtime GenAI folder through MLflow's python_function flavor, for the task llm/v1/chat.
+"""Serves an ONNX Runtime GenAI folder through MLflow's python_function flavor.
 
 Stored by Modelwire beside the model under a name that carries the digest of this text, since Python keeps one module
 per name and MLflow loads many models into one process. Needs onnxruntime-genai; imports nothing else beyond Python.
 
-predict takes {"messages": [...], ...options}, {"prompt": text, ...options}, a text, or a data frame with such columns,
-and gives one OpenAI chat completion per row. predict_stream gives chat.completion.chunk objects for one row.
+predict takes {"messages": [...], ...options}, {"prompt": text, ...options}, a text, or a data frame with such columns.
+Messages are put through the model's chat template and answered with an OpenAI chat completion. A prompt goes to the
+model as it is, special tokens included; what follows is given as text, or, where the MLmodel file's config says the task
+llm/v1/completions, as an OpenAI completion. One row gives its answer, several give a list. predict_stream takes one row
+and gives the pieces: chunk objects, or texts.
 
 Special tokens written out in a message, such as <|end|>, are read as special tokens: onnxruntime-genai's tokenizer has
 no way to take them as text.
@@ -21,10 +24,10 @@ UNSUPPORTED = ("frequency_penalty", "presence_penalty", "tools")
 
 
 def _load_pyfunc(path, model_config=None):
-    return GenAIChatModel(path, model_config)
+    return GenAIModel(path, model_config)
 
 
-class GenAIChatModel:
+class GenAIModel:
     def __init__(self, path, model_config=None):
         import onnxruntime_genai as og
 
@@ -37,6 +40,7 @@ class GenAIChatModel:
         self._eos = frozenset(eos if isinstance(eos, list) else [eos])
         self._search = config.get("search", {})
         self._name = (model_config or {}).get("model_name") or model.get("type", "onnxruntime-genai")
+        self._completions = (model_config or {}).get("task") == "llm/v1/completions"
         settings = og.Config(path)
         session = model.get("decoder", {}).get("session_options", {})
         if "intra_op_num_threads" not in session:
@@ -51,7 +55,8 @@ class GenAIChatModel:
         self._lock = threading.Lock()
 
     def predict(self, model_input, params=None):
-        return [self._complete(request) for request in _requests(model_input, params)]
+        answers = [self._complete(request) for request in _requests(model_input, params)]
+        return answers[0] if len(answers) == 1 else answers
 
     def predict_stream(self, model_input, params=None):
         requests = _requests(model_input, params)
@@ -60,27 +65,45 @@ class GenAIChatModel:
         request = requests[0]
         if request["n"] != 1:
             raise ValueError("predict_stream gives one answer: leave n out or set it to 1")
-        head = {
-            "id": f"chatcmpl-{uuid.uuid4().hex}",
-            "object": "chat.completion.chunk",
+        ids = self._encode(request)
+        shape = self._shape(request)
+        if shape == "text":
+            for text, _, _ in self._generate(ids, request, 0):
+                if text:
+                    yield text
+            return
+        chat = shape == "chat"
+        head = self._head("chatcmpl" if chat else "cmpl", "chat.completion.chunk" if chat else "text_completion")
+
+        def chunk(text, finish_reason=None, usage=None):
+            content = {"delta": {"role": "assistant", "content": text}} if chat else {"text": text}
+            choice = {"index": 0, **content, "finish_reason": finish_reason, "logprobs": None}
+            return {**head, "choices": [choice], "usage": usage}
+
+        if chat:
+            yield chunk("")
+        for text, finish_reason, count in self._generate(ids, request, 0):
+            if text:
+                yield chunk(text)
+            if finish_reason:
+                yield chunk("", finish_reason, _usage(len(ids), count))
+
+    def _shape(self, request):
+        if self._completions:
+            return "completion"
+        return "text" if request["messages"] is None else "chat"
+
+    def _head(self, prefix, kind):
+        return {
+            "id": f"{prefix}-{uuid.uuid4().hex}",
+            "object": kind,
             "created": int(time.time()),
             "model": self._name,
         }
 
-        def chunk(delta, finish_reason=None, usage=None):
-            choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
-            return {**head, "choices": [choice], "usage": usage}
-
-        ids = self._encode(request)
-        yield chunk({"role": "assistant", "content": ""})
-        for text, finish_reason, count in self._generate(ids, request, 0):
-            if text:
-                yield chunk({"role": "assistant", "content": text})
-            if finish_reason:
-                yield chunk({"role": "assistant", "content": ""}, finish_reason, _usage(len(ids), count))
-
     def _complete(self, request):
         ids = self._encode(request)
+        shape = self._shape(request)
         choices, tokens = [], 0
         for index in range(request["n"]):
             parts, reason, count = [], "stop", 0
@@ -88,16 +111,15 @@ class GenAIChatModel:
                 parts.append(text)
                 reason = finish_reason or reason
             tokens += count
-            message = {"role": "assistant", "content": "".join(parts)}
-            choices.append({"index": index, "message": message, "finish_reason": reason})
-        return {
-            "id": f"chatcmpl-{uuid.uuid4().hex}",
-            "object": "chat.completion",
-            "created": int(time.time()),
-            "model": self._name,
-            "choices": choices,
-            "usage": _usage(len(ids), tokens),
-        }
+            text = "".join(parts)
+            content = {"message": {"role": "assistant", "content": text}} if shape == "chat" else {"text": text}
+            choices.append({"index": index, **content, "finish_reason": reason})
+        if shape == "text":
+            texts = [choice["text"] for choice in choices]
+            return texts[0] if len(texts) == 1 else texts
+        chat = shape == "chat"
+        head = self._head("chatcmpl" if chat else "cmpl", "chat.completion" if chat else "text_completion")
+        return {**head, "choices": choices, "usage": _usage(len(ids), tokens)}
 
     def _encode(self, request):
         """The prompt's tokens. Fails when no place is left for an answer."""
@@ -217,6 +239,9 @@ def _request(row, params):
     if unused:
         raise ValueError(f"onnxruntime-genai has no {', '.join(unused)}; leave it out")
     messages, prompt = values.get("messages"), values.get("prompt")
+    texts = [value for key, value in values.items() if isinstance(value, str) and key not in OPTIONS]
+    if messages is None and prompt is None and len(texts) == 1:
+        prompt = texts[0]  # whatever its column is called
     if (messages is None) == (prompt is None):
         raise ValueError("give either messages or prompt")
     request = {key: _plain(values[key]) if key in values else None for key in OPTIONS}

@@ -6,26 +6,10 @@ health, streams a chat, and reads the rich details of an error.
 import sys
 
 import grpc
-from google.protobuf import descriptor_pool, json_format, message_factory
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 from grpc_status import rpc_status
-
-
-def caller(channel, pool, service, method):
-    """A function dict -> iterable of dicts for one method, made from its descriptor."""
-    described = pool.FindServiceByName(service).FindMethodByName(method)
-    request, response = (message_factory.GetMessageClass(m) for m in (described.input_type, described.output_type))
-    streams = channel.unary_stream if described.server_streaming else channel.unary_unary
-    stub = streams(f"/{service}/{method}", request_serializer=request.SerializeToString, response_deserializer=response.FromString)
-
-    def call(body, **options):
-        answer = stub(json_format.ParseDict(body, request()), **options)
-        for message in answer if described.server_streaming else [answer]:
-            yield json_format.MessageToDict(message)
-
-    return call
+from service import Service
 
 
 def check(condition, what):
@@ -35,22 +19,22 @@ def check(condition, what):
 
 
 def main(address, model):
-    with grpc.insecure_channel(address) as channel:
+    service = Service(address)
+    with service.channel as channel:
         health = health_pb2_grpc.HealthStub(channel)
         serving = health_pb2.HealthCheckResponse.SERVING
         check(health.Check(health_pb2.HealthCheckRequest(), timeout=10).status == serving, "the server is SERVING")
         watched = next(iter(health.Watch(health_pb2.HealthCheckRequest(service="modelwire.inference.v1.ChatService"), timeout=10)))
         check(watched.status == serving, "Watch tells that ChatService is SERVING")
 
-        pool = descriptor_pool.DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
-        stream = caller(channel, pool, "modelwire.inference.v1.ChatService", "StreamChat")
-        chat = caller(channel, pool, "modelwire.inference.v1.ChatService", "Chat")
+        stream = service.method("modelwire.inference.v1.ChatService", "StreamChat")
+        chat = service.method("modelwire.inference.v1.ChatService", "Chat")
         body = {"model": model, "messages": [{"role": "user", "content": "What is the capital of Spain?"}]}
         events = list(stream(body, timeout=60))
         text = "".join(event["delta"].get("content", "") for event in events if "delta" in event)
         check("Madrid" in text, f"the streamed answer is {text!r}")
         check([list(event) for event in events].count(["done"]) == 1 and "done" in events[-1], "one done, at the end")
-        whole = next(chat(body, timeout=60))["choices"][0]["message"]["content"]
+        whole = chat(body, timeout=60)["choices"][0]["message"]["content"]
         check(whole == text, "the unary answer is the streamed one")
 
         try:

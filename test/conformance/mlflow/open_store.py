@@ -72,7 +72,7 @@ def files(store: Path, model) -> None:
 
 def predict(model) -> None:
     loaded = mlflow.pyfunc.load_model(f"models:/{model.model_id}")
-    (answer,) = loaded.predict({"messages": QUESTION, "temperature": 0.0, "max_tokens": 40})
+    answer = loaded.predict({"messages": QUESTION, "temperature": 0.0, "max_tokens": 40})
     (choice,) = answer["choices"]
     print(f"     {choice['message']['content']!r} {answer['usage']}")
     check("predict gives a chat completion", answer["object"] == "chat.completion", answer)
@@ -86,18 +86,18 @@ def predict(model) -> None:
     text = "".join(c["choices"][0]["delta"]["content"] for c in chunks)
     check("streamed = unary", text == choice["message"]["content"], text)
     check("the last chunk has the reason and the usage", chunks[-1]["choices"][0]["finish_reason"] == choice["finish_reason"] and chunks[-1]["usage"] == usage, chunks[-1])
-    (one,) = loaded.predict({"messages": QUESTION, "temperature": 0.0, "max_tokens": 1})
+    one = loaded.predict({"messages": QUESTION, "temperature": 0.0, "max_tokens": 1})
     check("max_tokens 1 ends by length", one["choices"][0]["finish_reason"] == "length", one)
     check("after one token", one["usage"]["completion_tokens"] == 1, one)
     stop = choice["message"]["content"][3:6]
-    (cut,) = loaded.predict({"messages": QUESTION, "temperature": 0.0, "max_tokens": 40, "stop": [stop]})
+    cut = loaded.predict({"messages": QUESTION, "temperature": 0.0, "max_tokens": 40, "stop": [stop]})
     expected = choice["message"]["content"].split(stop)[0]
     check("a stop string ends it and is left out", cut["choices"][0]["message"]["content"] == expected, (stop, cut))
     check("by stop", cut["choices"][0]["finish_reason"] == "stop", cut)
-    (two,) = loaded.predict({"messages": QUESTION, "temperature": 0.7, "top_p": 0.9, "top_k": 5, "n": 2, "max_tokens": 8})
+    two = loaded.predict({"messages": QUESTION, "temperature": 0.7, "top_p": 0.9, "top_k": 5, "n": 2, "max_tokens": 8})
     check("n gives so many choices", [c["index"] for c in two["choices"]] == [0, 1], two)
     again = loaded.predict({"messages": QUESTION, "temperature": 0.0, "max_tokens": 40})
-    check("temperature 0 gives the same again", again[0]["choices"] == answer["choices"], again)
+    check("temperature 0 gives the same again", again["choices"] == answer["choices"], again)
 
 
 def main() -> None:
