@@ -7,6 +7,7 @@ import type {
   FieldViolation,
   GenerationOptions,
   StreamChatRequestSchema,
+  Usage,
 } from "@modelwire/proto";
 import { FinishReason, invalidFields } from "@modelwire/proto";
 
@@ -41,6 +42,15 @@ export interface ChatInput {
   seed?: number | bigint;
 }
 
+/** Token counts, of all choices together. */
+export interface TokenUsage {
+  promptTokens: number;
+  completionTokens: number;
+  totalTokens: number;
+  /** Prompt tokens that did not have to be computed again. */
+  cachedPromptTokens: number;
+}
+
 /** Why an answer ended: by itself or on a stop text, or because tokens ran out. */
 export type FinishReasonName = "stop" | "length" | "unspecified";
 
@@ -66,8 +76,7 @@ export interface ChatResult extends Omit<ChatResultChoice, "index"> {
   createTime: Date;
   /** All answers, by index. */
   choices: ChatResultChoice[];
-  /** Tokens of all choices together. */
-  usage: { promptTokens: number; completionTokens: number; totalTokens: number; cachedPromptTokens: number };
+  usage: TokenUsage;
   /** Where the time went, as the server saw it, in milliseconds. */
   timings: { queueMs: number; timeToFirstTokenMs: number; totalMs: number; tokensPerSecond: number };
   /** The seed that was used: the same request with it gives the same answer. */
@@ -154,12 +163,7 @@ export function chatResult(
     modelId: done.modelId,
     createTime: done.createTime ? timestampDate(done.createTime) : new Date(0),
     choices,
-    usage: {
-      promptTokens: usage?.promptTokens ?? 0,
-      completionTokens: usage?.completionTokens ?? 0,
-      totalTokens: usage?.totalTokens ?? 0,
-      cachedPromptTokens: usage?.cachedPromptTokens ?? 0,
-    },
+    usage: tokenUsage(usage),
     timings: {
       queueMs: timings?.queue ? durationMs(timings.queue) : 0,
       timeToFirstTokenMs: timings?.timeToFirstToken ? durationMs(timings.timeToFirstToken) : 0,
@@ -168,6 +172,16 @@ export function chatResult(
     },
     seed: done.options?.seed ?? 0n,
     options: done.options,
+  };
+}
+
+/** Counts that are absent are 0. */
+export function tokenUsage(usage: Usage | undefined): TokenUsage {
+  return {
+    promptTokens: usage?.promptTokens ?? 0,
+    completionTokens: usage?.completionTokens ?? 0,
+    totalTokens: usage?.totalTokens ?? 0,
+    cachedPromptTokens: usage?.cachedPromptTokens ?? 0,
   };
 }
 

@@ -4,7 +4,15 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
 import type { LogModelResponse, Model, SearchModelsRequestSchema, ServiceClient } from "@modelwire/proto";
-import { ApiError, ChatService, ModelService, ServingService } from "@modelwire/proto";
+import {
+  ApiError,
+  ChatService,
+  ModelService,
+  PredictionService,
+  ServingService,
+  SignatureService,
+  TokenizerService,
+} from "@modelwire/proto";
 import { serviceClient } from "./call.ts";
 import type { CallOptions } from "./call-options.ts";
 import { ChatStream } from "./chat-stream.ts";
@@ -12,9 +20,12 @@ import type { ChatInput, ChatResult } from "./chat-types.ts";
 import { fromChatResponse, toChatRequest } from "./chat-types.ts";
 import type { ClientOptions } from "./client-options.ts";
 import { Connection } from "./connection.ts";
+import type { ModelInput, ModelOutput } from "./data.ts";
 import type { DownloadOptions, DownloadResult } from "./download.ts";
 import { downloadModel } from "./download.ts";
 import { allPages } from "./pages.ts";
+import type { ModelOptions, ModelParams, ServedTextModel } from "./served-model.ts";
+import { servedModel } from "./served-model.ts";
 import type { LogOptions } from "./upload.ts";
 import { uploadModel } from "./upload.ts";
 
@@ -49,6 +60,22 @@ export interface ModelwireClient extends Disposable, AsyncDisposable {
   readonly chat: Chat;
   /** All methods of modelwire.inference.v1.ServingService. */
   readonly serving: ServiceClient<typeof ServingService, CallOptions>;
+  /** All methods of modelwire.inference.v1.PredictionService; {@link model} is nicer to use. */
+  readonly prediction: ServiceClient<typeof PredictionService, CallOptions>;
+  /** All methods of modelwire.signatures.v1.SignatureService. */
+  readonly signatures: ServiceClient<typeof SignatureService, CallOptions>;
+  /** All methods of modelwire.inference.v1.TokenizerService. */
+  readonly tokenizer: ServiceClient<typeof TokenizerService, CallOptions>;
+  /**
+   * A model to ask by its signature, with the types that it takes and gives. `modelwire codegen` writes them, and this
+   * call. Makes no call itself.
+   *
+   * @param uri model id, models:/ URI, or a name, which means the newest READY model of that name
+   */
+  model<Input = ModelInput, Output = ModelOutput, Params = ModelParams>(
+    uri: string,
+    options?: ModelOptions,
+  ): ServedTextModel<Input, Output, Params>;
   /**
    * Resolves when the server can be reached.
    *
@@ -69,6 +96,9 @@ export function createClient(address: string, options: ClientOptions = {}): Mode
   const connection = new Connection(address, options);
   const models = serviceClient(connection, ModelService);
   const chat = serviceClient(connection, ChatService);
+  const prediction = serviceClient(connection, PredictionService);
+  const signatures = serviceClient(connection, SignatureService);
+  const tokenizer = serviceClient(connection, TokenizerService);
   const close = () => connection.close();
   return {
     address,
@@ -91,6 +121,10 @@ export function createClient(address: string, options: ClientOptions = {}): Mode
       complete: async (input, call) => fromChatResponse(await chat.chat(toChatRequest(input) as never, call)),
     },
     serving: serviceClient(connection, ServingService),
+    prediction,
+    signatures,
+    tokenizer,
+    model: (uri, options) => servedModel({ prediction, signatures, tokenizer }, uri, options),
     ready: ({ timeoutMs = 10_000 } = {}) =>
       new Promise((resolve, reject) => {
         connection.grpc.waitForReady(Date.now() + timeoutMs, (error) => {

@@ -1,13 +1,28 @@
 // The public surface of @modelwire/client: a short list, kept by hand.
 export { status as Code } from "@grpc/grpc-js";
-export type { FieldViolation, LoadedModel, Model, ModelFile, ModelSignature } from "@modelwire/proto";
+export type { FieldViolation, LoadedModel, Model, ModelFile, ModelSignature, Signature } from "@modelwire/proto";
 export { ApiError, ErrorReason, FinishReason, ModelStatus } from "@modelwire/proto";
 export type { CallOptions, MetadataInit } from "./call-options.ts";
 export { ChatStream } from "./chat-stream.ts";
-export type { ChatInput, ChatResult, ChatResultChoice, ChatTurn, FinishReasonName } from "./chat-types.ts";
+export type { ChatInput, ChatResult, ChatResultChoice, ChatTurn, FinishReasonName, TokenUsage } from "./chat-types.ts";
 export type { Chat, Models, ModelwireClient, SearchInput } from "./client.ts";
 export { createClient } from "./client.ts";
 export type { ClientOptions, TlsOptions } from "./client-options.ts";
+export type { ModelInput, ModelOutput } from "./data.ts";
+export type { InputForm } from "./data-input.ts";
 export type { DownloadOptions, DownloadProgress, DownloadResult } from "./download.ts";
+export type { Prediction } from "./prediction.ts";
+export { PredictionStream } from "./prediction.ts";
 export type { RetryPolicy } from "./retry.ts";
+export type {
+  ModelOptions,
+  ModelParams,
+  NoParams,
+  PredictOptions,
+  ServedModel,
+  ServedTextModel,
+  Tokens,
+} from "./served-model.ts";
+export type { ElementType, TensorArrays } from "./tensor.ts";
+export { Tensor, tensor } from "./tensor.ts";
 export type { LogOptions, UploadProgress } from "./upload.ts";
