@@ -8,7 +8,7 @@ import {
   LogitsError,
   QueueFullError,
 } from "../decoder/errors.ts";
-import { ModelFolderError, OrtError, RuntimeUnavailableError } from "../onnx/errors.ts";
+import { GraphInputError, ModelFolderError, OrtError, RuntimeUnavailableError } from "../onnx/errors.ts";
 import {
   TemplateFailedError,
   TemplateInvalidError,
@@ -25,6 +25,8 @@ export type InferenceReason =
   | "MODEL_NOT_LOADED"
   /** The native library failed on a model that had been accepted. */
   | "MODEL_FAILED"
+  /** A graph cannot be run on what it was fed; `violations` says everything that is wrong. */
+  | "PREDICTION_FAILED"
   /** Prompt and answer do not fit. Metadata: prompt_tokens, context_length, max_tokens if given. */
   | "CONTEXT_OVERFLOW"
   /** Metadata: queue_limit. */
@@ -98,6 +100,7 @@ export function toInferenceError(error: unknown): InferenceError {
   if (error instanceof RuntimeUnavailableError) return as("RUNTIME_UNAVAILABLE");
   if (error instanceof ModelFolderError || error instanceof TokenizerFileError)
     return as("MODEL_INVALID", { violations: error.violations });
+  if (error instanceof GraphInputError) return as("PREDICTION_FAILED", { violations: error.violations });
   if (error instanceof TemplateInvalidError)
     return as("MODEL_INVALID", { violations: [{ field: "chat_template", description: error.message }] });
   if (error instanceof TemplateMissingError) return as("TEMPLATE_MISSING");

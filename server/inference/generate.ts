@@ -1,4 +1,4 @@
-// One chat request in the worker: messages → prompt ids → the engine's tokens → text. It knows nothing of threads and
+// One request for text in the worker: messages or a prompt → prompt ids → the engine's tokens → text. It knows nothing of threads and
 // messages between them; who iterates it sets the pace.
 
 import { setMaxListeners } from "node:events";
@@ -6,15 +6,12 @@ import type { Engine } from "../decoder/engine.ts";
 import { answerSeed } from "../decoder/random.ts";
 import type { GenerateInput } from "../decoder/request.ts";
 import type { TokenEvent } from "../decoder/sequence.ts";
-import { chatPrompt } from "../tokenizer/chat-prompt.ts";
-import type { ChatTemplate } from "../tokenizer/chat-template.ts";
 import { TextTooLongError } from "../tokenizer/errors.ts";
 import { TextStream } from "../tokenizer/text-stream.ts";
-import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { InferenceError, type Violation } from "./errors.ts";
 import type { LoadedModel } from "./model.ts";
+import { idsOf } from "./tokens.ts";
 import type {
-  ChatMessage,
   GenerateEvent,
   GenerateRequest,
   GenerationDefaults,
@@ -27,20 +24,15 @@ import type {
  * @param randomSeed used when the request has none
  * @throws InferenceError or an error that `toInferenceError` knows, or the signal's reason
  */
-export async function* generateChat(
-  { engine, tokenizer, template, info }: LoadedModel,
+export async function* generateText(
+  model: LoadedModel,
   request: GenerateRequest,
   signal: AbortSignal,
   randomSeed: () => bigint,
 ): AsyncGenerator<GenerateEvent, void, undefined> {
-  if (request.messages.length === 0) throw invalid([{ field: "messages", description: "must not be empty." }]);
+  const { engine, tokenizer, info } = model;
   const wanted = resolveOptions(request, info.defaults);
-  if (!template)
-    throw new InferenceError(
-      "TEMPLATE_MISSING",
-      "The folder of this model has no chat template, so it cannot be chatted with. Add chat_template to its tokenizer_config.json, or a chat_template.jinja, and log it again.",
-    );
-  const ids = promptIds(template, tokenizer, request.messages, info.contextLength);
+  const ids = promptIds(model, request);
   const seed = request.options.seed ?? randomSeed();
   const maxTokens = request.options.maxTokens ?? answerRoom(info, ids.length);
   const options: ResolvedOptions = { ...wanted, maxTokens: maxTokens ?? 0 };
@@ -82,15 +74,14 @@ export async function* generateChat(
   }
 }
 
-/** @throws InferenceError CONTEXT_OVERFLOW for a prompt so long that it need not be encoded */
-function promptIds(
-  template: ChatTemplate,
-  tokenizer: Tokenizer,
-  messages: readonly ChatMessage[],
-  contextLength: number,
-): number[] {
+/** @throws InferenceError CONTEXT_OVERFLOW for a prompt so long that it need not be encoded; as `idsOf` */
+function promptIds(model: LoadedModel, request: GenerateRequest): number[] {
+  const { contextLength } = model.info;
   try {
-    return chatPrompt(template, tokenizer, messages, contextLength);
+    const source = "prompt" in request ? { text: request.prompt } : { messages: request.messages };
+    const ids = idsOf(model, source, contextLength);
+    if (ids.length === 0) throw invalid([{ field: "prompt", description: "must have at least one token." }]);
+    return ids;
   } catch (error) {
     if (!(error instanceof TextTooLongError)) throw error;
     const message = `The prompt has more tokens than the context of the model, which is ${contextLength}. ${error.message}`;
@@ -139,10 +130,8 @@ async function* merged(
 }
 
 /** Every violation of a request, not the first. @throws InferenceError INVALID_OPTION */
-function resolveOptions(
-  { options }: GenerateRequest,
-  defaults: GenerationDefaults,
-): Omit<ResolvedOptions, "maxTokens"> {
+function resolveOptions(request: GenerateRequest, defaults: GenerationDefaults): Omit<ResolvedOptions, "maxTokens"> {
+  const { options } = request;
   const found: Violation[] = [];
   const must = (holds: boolean, field: string, description: string) => {
     if (!holds) found.push({ field, description });
@@ -156,6 +145,7 @@ function resolveOptions(
     seed,
     maxTokens,
   } = options;
+  must(!("messages" in request) || request.messages.length > 0, "messages", "must not be empty.");
   must(temperature >= 0 && temperature <= 100, "temperature", `must be from 0 to 100; found ${temperature}.`);
   must(Number.isInteger(topK) && topK >= 0, "top_k", `must be an integer of 0 or more; found ${topK}.`);
   must(topP >= 0 && topP <= 1, "top_p", `must be from 0 to 1; found ${topP}.`);

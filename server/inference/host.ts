@@ -3,7 +3,22 @@
 
 import { disableTelemetry } from "../onnx/telemetry.ts";
 import { InferenceError } from "./errors.ts";
-import type { FolderReport, GenerateEvent, GenerateRequest, HostStats, LoadOptions, ModelInfo } from "./types.ts";
+import { feedsToSend } from "./transfer.ts";
+import type {
+  FolderReport,
+  GenerateEvent,
+  GenerateRequest,
+  GraphInfo,
+  GraphOptions,
+  GraphOutput,
+  GraphReport,
+  GraphTensor,
+  HostStats,
+  LoadOptions,
+  ModelInfo,
+  TokenSource,
+  Tokens,
+} from "./types.ts";
 import { WorkerLink } from "./worker-link.ts";
 
 export { InferenceError, type InferenceReason, type Violation } from "./errors.ts";
@@ -17,17 +32,39 @@ export interface InferenceHost {
    * @throws InferenceError MODEL_INVALID, INVALID_OPTION, MODEL_FAILED, RUNTIME_UNAVAILABLE, WORKER_DIED
    */
   load(key: string, folder: string, options?: LoadOptions, signal?: AbortSignal): Promise<ModelInfo>;
-  /** Takes no new generations, waits for the running ones, or ends them when `signal` aborts, and frees the model. Idempotent. */
+  /** Loads a plain ONNX graph; otherwise as `load`. @throws as `load` */
+  loadGraph(key: string, path: string, options?: GraphOptions, signal?: AbortSignal): Promise<GraphInfo>;
+  /** Takes no new generations and runs, waits for those in the making, or ends them when `signal` aborts, and frees the model or graph. Idempotent. */
   unload(key: string, signal?: AbortSignal): Promise<void>;
   models(): ModelInfo[];
+  graphs(): GraphInfo[];
   /**
-   * Answers a chat. Starts at the first read; every item taken lets the worker go one further, so a reader that stops holds up
+   * Answers a chat, or goes on with a text. Starts at the first read; every item taken lets the worker go one further, so a reader that stops holds up
    * its own answer only. Leaving the loop, or aborting, frees the place.
    * @throws InferenceError while iterating; the signal's reason after an abort
    */
   generate(request: GenerateRequest, signal: AbortSignal): AsyncIterable<GenerateEvent>;
+  /**
+   * Runs a graph once; runs may overlap. Outputs come in the graph's order. Of a feed that may be taken and fills most of
+   * its buffer the buffer is taken: it is empty afterwards. Anything else is copied once.
+   * @throws InferenceError PREDICTION_FAILED with every violation, MODEL_NOT_LOADED, QUEUE_FULL, WORKER_DIED; the signal's reason after an abort
+   */
+  run(key: string, feeds: readonly GraphTensor[], signal: AbortSignal): Promise<readonly GraphOutput[]>;
+  /**
+   * The tokens of a text or of a conversation, as a generation would see them.
+   * @throws InferenceError MODEL_NOT_LOADED, INVALID_OPTION, TEMPLATE_FAILED, TEMPLATE_MISSING
+   */
+  tokenize(key: string, source: TokenSource, options?: { readonly pieces?: boolean }): Promise<Tokens>;
+  /**
+   * The text of token ids.
+   * @param options.special special tokens are written out instead of being left away
+   * @throws InferenceError MODEL_NOT_LOADED, INVALID_OPTION with every id that the model does not have
+   */
+  detokenize(key: string, ids: readonly number[], options?: { readonly special?: boolean }): Promise<string>;
   /** Checks a folder without keeping it. @throws InferenceError MODEL_INVALID with every violation */
   inspect(folder: string): Promise<FolderReport>;
+  /** Checks a plain ONNX graph without keeping it. @throws InferenceError MODEL_INVALID with every violation */
+  inspectGraph(path: string): Promise<GraphReport>;
   stats(): Promise<HostStats>;
   /** Ends everything, frees every model and waits until the thread is gone. Idempotent. */
   close(): Promise<void>;
@@ -46,17 +83,18 @@ export function createInferenceHost(options: HostOptions = {}): InferenceHost {
   return new Host(options);
 }
 
-interface Model {
-  readonly folder: string;
-  readonly loading: Promise<ModelInfo>;
-  info?: ModelInfo;
+interface Loaded<T> {
+  readonly path: string;
+  readonly loading: Promise<T>;
+  info?: T;
   unloading?: Promise<void>;
 }
 
 class Host implements InferenceHost {
   readonly #credits: number;
   readonly #script: URL | undefined;
-  readonly #models = new Map<string, Model>();
+  readonly #models = new Map<string, Loaded<ModelInfo>>();
+  readonly #graphs = new Map<string, Loaded<GraphInfo>>();
   #link: WorkerLink | undefined;
   #closing: Promise<void> | undefined;
 
@@ -65,58 +103,68 @@ class Host implements InferenceHost {
     this.#script = options.worker;
   }
 
-  async load(key: string, folder: string, options: LoadOptions = {}, signal?: AbortSignal): Promise<ModelInfo> {
-    signal?.throwIfAborted();
-    let model = this.#models.get(key);
-    if (model?.unloading) {
-      await model.unloading;
-      return this.load(key, folder, options, signal);
-    }
-    if (model && model.folder !== folder) {
-      throw new InferenceError(
-        "INVALID_OPTION",
-        `${key} is loaded from ${model.folder}, not ${folder}. Unload it first.`,
-      );
-    }
-    model ??= this.#startLoading(key, folder, options);
-    return signal ? abortable(model.loading, signal) : model.loading;
+  load(key: string, folder: string, options: LoadOptions = {}, signal?: AbortSignal): Promise<ModelInfo> {
+    const start = () => this.#worker().request({ type: "load", key, folder, options });
+    return this.#load(this.#models, key, folder, start, signal);
+  }
+
+  loadGraph(key: string, path: string, options: GraphOptions = {}, signal?: AbortSignal): Promise<GraphInfo> {
+    const start = () => this.#worker().request({ type: "loadGraph", key, path, options });
+    return this.#load(this.#graphs, key, path, start, signal);
   }
 
   async unload(key: string, signal?: AbortSignal): Promise<void> {
-    const model = this.#models.get(key);
-    if (!model) return;
-    model.unloading ??= (async () => {
+    const loaded = this.#models.get(key) ?? this.#graphs.get(key);
+    if (!loaded) return;
+    loaded.unloading ??= (async () => {
       try {
-        await model.loading.catch(() => undefined);
+        await loaded.loading.catch(() => undefined);
         await this.#link?.request({ type: "unload", key });
       } finally {
-        if (this.#models.get(key) === model) this.#models.delete(key);
+        for (const all of [this.#models, this.#graphs]) if (all.get(key) === loaded) all.delete(key);
       }
     })();
     const cancel = () => this.#link?.send({ type: "cancelAll", key });
     if (signal?.aborted) cancel();
     signal?.addEventListener("abort", cancel, { once: true });
     try {
-      await model.unloading;
+      await loaded.unloading;
     } finally {
       signal?.removeEventListener("abort", cancel);
     }
   }
 
   models(): ModelInfo[] {
-    return [...this.#models.values()].flatMap((model) => (model.info && !model.unloading ? [model.info] : []));
+    return infos(this.#models);
+  }
+
+  graphs(): GraphInfo[] {
+    return infos(this.#graphs);
   }
 
   async *generate(request: GenerateRequest, signal: AbortSignal): AsyncGenerator<GenerateEvent, void, undefined> {
-    signal.throwIfAborted();
-    const model = this.#models.get(request.model);
-    if (!model || model.unloading || !this.#link) {
-      throw new InferenceError("MODEL_NOT_LOADED", `The model ${request.model} is not loaded.`, {
-        metadata: { model: request.model },
-      });
-    }
-    if (!model.info) await abortable(model.loading, signal);
-    yield* this.#link.generate(request, this.#credits, signal);
+    const link = await this.#ready(this.#models, request.model, signal);
+    yield* link.generate(request, this.#credits, signal);
+  }
+
+  async run(key: string, feeds: readonly GraphTensor[], signal: AbortSignal): Promise<readonly GraphOutput[]> {
+    const link = await this.#ready(this.#graphs, key, signal);
+    const sent = feedsToSend(feeds);
+    return link.requestUntil({ type: "run", key, feeds: sent.feeds }, sent.transfer, signal);
+  }
+
+  async tokenize(key: string, source: TokenSource, { pieces = false }: { pieces?: boolean } = {}): Promise<Tokens> {
+    const link = await this.#ready(this.#models, key);
+    return link.request({ type: "tokenize", key, source, pieces });
+  }
+
+  async detokenize(
+    key: string,
+    ids: readonly number[],
+    { special = false }: { special?: boolean } = {},
+  ): Promise<string> {
+    const link = await this.#ready(this.#models, key);
+    return link.request({ type: "detokenize", key, ids, special });
   }
 
   async start(): Promise<void> {
@@ -127,32 +175,66 @@ class Host implements InferenceHost {
     return this.#worker().request({ type: "inspect", folder });
   }
 
+  async inspectGraph(path: string): Promise<GraphReport> {
+    return this.#worker().request({ type: "inspectGraph", path });
+  }
+
   async stats(): Promise<HostStats> {
-    const models = this.#link ? await this.#link.request({ type: "stats" }) : [];
-    return { workerRunning: this.#link !== undefined, models };
+    const held = await this.#link?.request({ type: "stats" });
+    return { workerRunning: this.#link !== undefined, models: held?.models ?? [], graphs: held?.graphs ?? [] };
   }
 
   close(): Promise<void> {
     this.#closing ??= (async () => {
       await this.#link?.close();
       this.#models.clear();
+      this.#graphs.clear();
     })();
     return this.#closing;
   }
 
-  #startLoading(key: string, folder: string, options: LoadOptions): Model {
-    const loading = this.#worker().request({ type: "load", key, folder, options });
-    const model: Model = { folder, loading };
-    this.#models.set(key, model);
-    loading.then(
-      (info) => {
-        model.info = info;
-      },
-      () => {
-        if (this.#models.get(key) === model) this.#models.delete(key);
-      },
-    );
-    return model;
+  async #load<T>(
+    all: Map<string, Loaded<T>>,
+    key: string,
+    path: string,
+    start: () => Promise<T>,
+    signal: AbortSignal | undefined,
+  ): Promise<T> {
+    signal?.throwIfAborted();
+    const found = this.#models.get(key) ?? this.#graphs.get(key);
+    if (found?.unloading) {
+      await found.unloading;
+      return this.#load(all, key, path, start, signal);
+    }
+    let loaded = all.get(key);
+    if (found && (found !== loaded || found.path !== path))
+      throw new InferenceError("INVALID_OPTION", `${key} is loaded from ${found.path}, not ${path}. Unload it first.`);
+    if (!loaded) {
+      const started: Loaded<T> = { path, loading: start() };
+      loaded = started;
+      all.set(key, started);
+      started.loading.then(
+        (info) => {
+          started.info = info;
+        },
+        () => {
+          if (all.get(key) === started) all.delete(key);
+        },
+      );
+    }
+    return signal ? abortable(loaded.loading, signal) : loaded.loading;
+  }
+
+  /** The worker, once it has loaded what `key` names. @throws InferenceError MODEL_NOT_LOADED */
+  async #ready<T>(all: ReadonlyMap<string, Loaded<T>>, key: string, signal?: AbortSignal): Promise<WorkerLink> {
+    signal?.throwIfAborted();
+    const loaded = all.get(key);
+    if (!loaded || loaded.unloading || !this.#link) {
+      throw new InferenceError("MODEL_NOT_LOADED", `The model ${key} is not loaded.`, { metadata: { model: key } });
+    }
+    const link = this.#link;
+    if (!loaded.info) await (signal ? abortable(loaded.loading, signal) : loaded.loading);
+    return link;
   }
 
   /** The worker, started if there is none. */
@@ -165,10 +247,15 @@ class Host implements InferenceHost {
         if (this.#link !== link) return;
         this.#link = undefined;
         this.#models.clear();
+        this.#graphs.clear();
       });
     }
     return this.#link;
   }
+}
+
+function infos<T>(all: ReadonlyMap<string, Loaded<T>>): T[] {
+  return [...all.values()].flatMap(({ info, unloading }) => (info && !unloading ? [info] : []));
 }
 
 /** The promise, or the signal's reason if that comes first. */

@@ -2,7 +2,22 @@
 // answered by events and one end, everything else by one reply.
 
 import type { ErrorData } from "./errors.ts";
-import type { FolderReport, GenerateEvent, GenerateRequest, LoadOptions, ModelInfo, ModelStats } from "./types.ts";
+import type {
+  FolderReport,
+  GenerateEvent,
+  GenerateRequest,
+  GraphInfo,
+  GraphOptions,
+  GraphOutput,
+  GraphReport,
+  GraphStats,
+  GraphTensor,
+  LoadOptions,
+  ModelInfo,
+  ModelStats,
+  TokenSource,
+  Tokens,
+} from "./types.ts";
 
 export type ToWorker =
   | {
@@ -14,6 +29,29 @@ export type ToWorker =
     }
   | { readonly type: "unload"; readonly id: number; readonly key: string }
   | { readonly type: "inspect"; readonly id: number; readonly folder: string }
+  | {
+      readonly type: "loadGraph";
+      readonly id: number;
+      readonly key: string;
+      readonly path: string;
+      readonly options: GraphOptions;
+    }
+  | { readonly type: "inspectGraph"; readonly id: number; readonly path: string }
+  | { readonly type: "run"; readonly id: number; readonly key: string; readonly feeds: readonly GraphTensor[] }
+  | {
+      readonly type: "tokenize";
+      readonly id: number;
+      readonly key: string;
+      readonly source: TokenSource;
+      readonly pieces: boolean;
+    }
+  | {
+      readonly type: "detokenize";
+      readonly id: number;
+      readonly key: string;
+      readonly ids: readonly number[];
+      readonly special: boolean;
+    }
   | { readonly type: "start"; readonly id: number }
   | { readonly type: "stats"; readonly id: number }
   | { readonly type: "close"; readonly id: number }
@@ -21,17 +59,22 @@ export type ToWorker =
   | { readonly type: "generate"; readonly id: number; readonly request: GenerateRequest; readonly credits: number }
   /** The reader of generation `id` took events. */
   | { readonly type: "credit"; readonly id: number; readonly credits: number }
-  /** The reader of generation `id` has gone. */
+  /** Who asked for generation or run `id` has gone. */
   | { readonly type: "cancel"; readonly id: number }
-  /** End every generation of a model. */
+  /** End every generation or run of a model. */
   | { readonly type: "cancelAll"; readonly key: string };
 
 export interface Replies {
   load: ModelInfo;
   unload: undefined;
   inspect: FolderReport;
+  loadGraph: GraphInfo;
+  inspectGraph: GraphReport;
+  run: readonly GraphOutput[];
+  tokenize: Tokens;
+  detokenize: string;
   start: undefined;
-  stats: readonly ModelStats[];
+  stats: { readonly models: readonly ModelStats[]; readonly graphs: readonly GraphStats[] };
   close: undefined;
 }
 

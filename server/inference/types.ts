@@ -1,5 +1,16 @@
 // What the host of the inference worker takes and gives. Plain data: all of it crosses a thread boundary.
 
+import type { GraphValue } from "../onnx/graph-types.ts";
+
+export type {
+  GraphOptions,
+  GraphOutput,
+  GraphTensor,
+  GraphValue,
+  TensorValue,
+  Value,
+} from "../onnx/graph-types.ts";
+
 export interface LoadOptions {
   /** Threads of one operator; default: the folder's `intra_op_num_threads`, else one per physical core. */
   readonly threads?: number;
@@ -52,6 +63,21 @@ export interface FolderReport {
   readonly warnings: string[];
 }
 
+/** Facts about a plain graph that could be loaded. */
+export interface GraphReport {
+  /** In the graph's order. */
+  readonly inputs: readonly GraphValue[];
+  readonly outputs: readonly GraphValue[];
+  readonly warnings: readonly string[];
+}
+
+/** A plain graph that is loaded. */
+export interface GraphInfo extends GraphReport {
+  readonly key: string;
+  readonly path: string;
+  readonly loadMs: number;
+}
+
 export interface ChatMessage {
   readonly role: string;
   readonly content: string;
@@ -76,11 +102,22 @@ export interface GenerateOptions {
   readonly n?: number;
 }
 
-export interface GenerateRequest {
+/** A conversation, put through the chat template, or a text as it stands, in which special tokens count as such. */
+export type Question = { readonly messages: readonly ChatMessage[] } | { readonly prompt: string };
+
+export type GenerateRequest = Question & {
   /** Key of a loaded model. */
   readonly model: string;
-  readonly messages: readonly ChatMessage[];
   readonly options: GenerateOptions;
+};
+
+/** What to take apart into tokens: a text as it stands, or a conversation put through the chat template. */
+export type TokenSource = { readonly text: string } | { readonly messages: readonly ChatMessage[] };
+
+export interface Tokens {
+  readonly ids: number[];
+  /** The vocabulary's entry for each id. */
+  readonly pieces?: string[];
 }
 
 /** The options that were used, none absent. */
@@ -138,7 +175,14 @@ export interface ModelStats {
   readonly maxSequences: number;
 }
 
+export interface GraphStats {
+  readonly key: string;
+  /** Runs that somebody waits for, those that wait for their turn included. */
+  readonly running: number;
+}
+
 export interface HostStats {
   readonly workerRunning: boolean;
   readonly models: readonly ModelStats[];
+  readonly graphs: readonly GraphStats[];
 }

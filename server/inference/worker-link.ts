@@ -55,18 +55,40 @@ export class WorkerLink {
     });
   }
 
-  /** @throws InferenceError, WORKER_DIED when the thread ends first */
-  request<T extends WithoutId<Request>>(message: T): Promise<Replies[T["type"]]> {
-    if (!this.#alive) return Promise.reject(died(undefined, 0));
-    const id = this.#nextId++;
-    return new Promise<Replies[T["type"]]>((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject });
-      this.send({ ...message, id } as Request);
-    });
+  /**
+   * @param transfer buffers of the message that go over instead of being copied
+   * @throws InferenceError, WORKER_DIED when the thread ends first
+   */
+  request<T extends WithoutId<Request>>(
+    message: T,
+    transfer: readonly ArrayBuffer[] = [],
+  ): Promise<Replies[T["type"]]> {
+    return this.#request(this.#nextId++, message, transfer);
   }
 
-  send(message: ToWorker): void {
-    if (this.#alive) this.#worker.postMessage(message);
+  /** A request that is given up when `signal` aborts. @throws as `request`; the signal's reason */
+  async requestUntil<T extends WithoutId<Request>>(
+    message: T,
+    transfer: readonly ArrayBuffer[],
+    signal: AbortSignal,
+  ): Promise<Replies[T["type"]]> {
+    signal.throwIfAborted();
+    const id = this.#nextId++;
+    const abort = () => {
+      this.#pending.get(id)?.reject(signal.reason);
+      this.#pending.delete(id);
+      this.send({ type: "cancel", id });
+    };
+    signal.addEventListener("abort", abort, { once: true });
+    try {
+      return await this.#request(id, message, transfer);
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
+  }
+
+  send(message: ToWorker, transfer: readonly ArrayBuffer[] = []): void {
+    if (this.#alive) this.#worker.postMessage(message, transfer);
   }
 
   async *generate(
@@ -113,6 +135,18 @@ export class WorkerLink {
   async close(): Promise<void> {
     await this.request({ type: "close" }).catch(() => undefined);
     await this.ended;
+  }
+
+  #request<T extends WithoutId<Request>>(
+    id: number,
+    message: T,
+    transfer: readonly ArrayBuffer[],
+  ): Promise<Replies[T["type"]]> {
+    if (!this.#alive) return Promise.reject(died(undefined, 0));
+    return new Promise<Replies[T["type"]]>((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject });
+      this.send({ ...message, id } as Request, transfer);
+    });
   }
 
   #receive(message: FromWorker): void {

@@ -5,20 +5,23 @@ import { randomBytes } from "node:crypto";
 import { type MessagePort, parentPort } from "node:worker_threads";
 import { Credits } from "./credits.ts";
 import { toErrorData } from "./errors.ts";
-import { generateChat } from "./generate.ts";
+import { generateText } from "./generate.ts";
 import type { FromWorker, Replies, ToWorker } from "./messages.ts";
 import { ModelSet } from "./model-set.ts";
+import { detokenize, tokenize } from "./tokens.ts";
+import { transferable } from "./transfer.ts";
 
-interface Generation {
+/** A generation or a run. */
+interface Call {
   readonly key: string;
   readonly abort: AbortController;
-  readonly credits: Credits;
+  readonly credits?: Credits;
 }
 
 const port = parentPort as MessagePort;
 const models = new ModelSet();
-const generations = new Map<number, Generation>();
-const post = (message: FromWorker) => port.postMessage(message);
+const calls = new Map<number, Call>();
+const post = (message: FromWorker, transfer: readonly ArrayBuffer[] = []) => port.postMessage(message, transfer);
 const randomSeed = () => randomBytes(8).readBigUInt64LE();
 
 port.on("message", (message: ToWorker) => {
@@ -29,6 +32,20 @@ port.on("message", (message: ToWorker) => {
       return void reply(message.id, () => models.unload(message.key).then(() => undefined));
     case "inspect":
       return void reply(message.id, () => models.inspect(message.folder));
+    case "loadGraph":
+      return void reply(message.id, () => models.loadGraph(message.key, message.path, message.options));
+    case "inspectGraph":
+      return void reply(message.id, () => models.inspectGraph(message.path));
+    case "tokenize":
+      return void reply(message.id, () =>
+        models.use(message.key, async (model) => tokenize(model, message.source, message.pieces)),
+      );
+    case "detokenize":
+      return void reply(message.id, () =>
+        models.use(message.key, async (model) => detokenize(model, message.ids, message.special)),
+      );
+    case "run":
+      return void run(message);
     case "start":
       return void reply(message.id, () => models.start());
     case "stats":
@@ -38,11 +55,11 @@ port.on("message", (message: ToWorker) => {
     case "generate":
       return void generate(message);
     case "credit":
-      return generations.get(message.id)?.credits.grant(message.credits);
+      return calls.get(message.id)?.credits?.grant(message.credits);
     case "cancel":
-      return generations.get(message.id)?.abort.abort();
+      return calls.get(message.id)?.abort.abort();
     case "cancelAll":
-      for (const { key, abort } of generations.values()) if (key === message.key) abort.abort();
+      for (const { key, abort } of calls.values()) if (key === message.key) abort.abort();
       return;
   }
 });
@@ -56,27 +73,38 @@ async function reply<K extends keyof Replies>(id: number, work: () => Promise<Re
 }
 
 async function generate({ id, request, credits }: Extract<ToWorker, { type: "generate" }>): Promise<void> {
-  const generation = { key: request.model, abort: new AbortController(), credits: new Credits(credits) };
-  generations.set(id, generation);
-  const { signal } = generation.abort;
-  let release = () => {};
+  const call = { key: request.model, abort: new AbortController(), credits: new Credits(credits) };
+  calls.set(id, call);
+  const { signal } = call.abort;
   try {
-    const used = models.use(request.model);
-    release = used.release;
-    for await (const event of generateChat(used.model, request, signal, randomSeed)) {
-      await generation.credits.take(signal);
-      post({ type: "event", id, event });
-    }
+    await models.use(request.model, async (model) => {
+      for await (const event of generateText(model, request, signal, randomSeed)) {
+        await call.credits.take(signal);
+        post({ type: "event", id, event });
+      }
+    });
     post({ type: "end", id });
   } catch (error) {
     post({ type: "end", id, error: toErrorData(error) });
   } finally {
-    generations.delete(id);
-    release();
+    calls.delete(id);
+  }
+}
+
+async function run({ id, key, feeds }: Extract<ToWorker, { type: "run" }>): Promise<void> {
+  const call = { key, abort: new AbortController() };
+  calls.set(id, call);
+  try {
+    const value = await models.useGraph(key, (graph) => graph.run(feeds, call.abort.signal));
+    post({ type: "reply", id, value }, transferable(value));
+  } catch (error) {
+    post({ type: "failure", id, error: toErrorData(error) });
+  } finally {
+    calls.delete(id);
   }
 }
 
 async function close(): Promise<undefined> {
-  for (const { abort } of generations.values()) abort.abort();
+  for (const { abort } of calls.values()) abort.abort();
   await models.close();
 }

@@ -1,5 +1,5 @@
 // The table of ONNX Runtime's C functions, decoded through koffi, and the three ways to call one. Sees raw
-// pointers, as only `runtime.ts`, `session.ts` and `memory.ts` do beside it; nothing else may import it.
+// pointers, as only `runtime.ts`, `session.ts`, `memory.ts` and `values.ts` do beside it; nothing else may import it.
 //
 // Why not onnxruntime-node's own binding: it copies every fetched output (the whole KV cache per token), and
 // blocks the event loop for the whole run. Five guards are needed in exchange, each marked where it is kept:
@@ -69,6 +69,7 @@ function loadCApi() {
     createSessionFromArray: status(8, "void *, void *, size_t, void *, _Out_ void **"),
     run: status(9, "void *, void *, void *, void *, size_t, void *, size_t, void *"),
     createSessionOptions: status(10, "_Out_ void **"),
+    setExecutionMode: status(13, "void *, int"),
     disableMemPattern: status(17, "void *"),
     disableCpuMemArena: status(19, "void *"),
     setSessionLogSeverity: status(22, "void *, int"),
@@ -84,17 +85,26 @@ function loadCApi() {
     createRunOptions: status(39, "_Out_ void **"),
     setTerminate: status(46, "void *"),
     unsetTerminate: status(47, "void *"),
+    createOwnTensor: status(48, "void *, const int64_t *, size_t, int, _Out_ void **"),
     createTensor: status(49, "void *, void *, size_t, const int64_t *, size_t, int, _Out_ void **"),
+    tensorData: status(51, "void *, _Out_ void **"),
+    fillStrings: status(52, "void *, void *, size_t"),
+    stringBytes: status(53, "void *, _Out_ size_t *"),
+    strings: status(54, "void *, void *, size_t, void *, size_t"),
     castToTensorInfo: status(55, "void *, _Out_ void **"),
     onnxType: status(56, "void *, _Out_ int *"),
     elementType: status(60, "void *, _Out_ int *"),
     dimCount: status(61, "void *, _Out_ size_t *"),
     dims: status(62, "void *, void *, size_t"),
     symbolicDims: status(63, "void *, void *, size_t"),
+    tensorInfo: status(65, "void *, _Out_ void **"),
+    valueKind: status(67, "void *, _Out_ int *"),
     createMemoryInfo: status(69, "int, int, _Out_ void **"),
     allocate: status(75, "void *, size_t, _Out_ void **"),
     free: status(76, "void *, void *"),
     defaultAllocator: status(78, "_Out_ void **"),
+    part: status(80, "void *, int, void *, _Out_ void **"),
+    partCount: status(81, "void *, _Out_ size_t *"),
     releaseEnv: releaser(92),
     releaseStatus: releaser(93),
     releaseMemoryInfo: releaser(94),
@@ -102,6 +112,7 @@ function loadCApi() {
     releaseValue: releaser(96),
     releaseRunOptions: releaser(97),
     releaseTypeInfo: releaser(98),
+    releaseTensorInfo: releaser(99),
     releaseSessionOptions: releaser(100),
     addSessionConfig: status(130, "void *, const char *, const char *"),
   };

@@ -38,3 +38,13 @@ export class ModelFolderError extends Error {
     this.violations = violations;
   }
 }
+
+/** A graph cannot be run on these tensors, with every reason found and not only the first. */
+export class GraphInputError extends Error {
+  override readonly name = "GraphInputError";
+  readonly violations: readonly Violation[];
+  constructor(violations: readonly Violation[]) {
+    super(`The graph cannot be run. ${violations.map((v) => `${v.field}: ${v.description}`).join(" ")}`);
+    this.violations = violations;
+  }
+}

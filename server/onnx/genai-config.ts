@@ -4,6 +4,7 @@
 
 import { ModelFolderError, type Violation } from "./errors.ts";
 import { isRecord, JsonFields } from "./json-fields.ts";
+import { isHarmlessEntry, maxThreads } from "./session-limits.ts";
 
 /** What a decoder folder states about its model. Names are those of the graph; `%d` in a template is the layer. */
 export interface GenaiConfig {
@@ -187,13 +188,6 @@ function readDecoder(decoder: JsonFields, warnings: string[]): DecoderConfig {
   };
 }
 
-/** Entries that a folder may set. Others can name files and libraries, and a folder may come from anybody. */
-const HARMLESS_ENTRY =
-  /^(session\.(intra_op|inter_op)\.allow_spinning|session\.(force_spinning_stop|dynamic_block_base|set_denormal_as_zero|disable_prepacking|use_device_allocator_for_initializers)|mlas\.[\w.]+)$/;
-
-/** More threads than any machine that this is meant for; a folder must not be able to exhaust one. */
-const MAX_THREADS = 1024;
-
 function readSession(session: JsonFields, warnings: string[]): SessionConfig {
   const ignored = ["log_id", "log_severity_level", "log_verbosity_level", "enable_profiling"];
   const known = [
@@ -216,17 +210,17 @@ function readSession(session: JsonFields, warnings: string[]): SessionConfig {
   for (const key of session.keys()) {
     if (known.includes(key) || ignored.includes(key)) continue;
     const value = session.value(key);
-    if (typeof value === "string" && HARMLESS_ENTRY.test(key)) entries[key] = value;
+    if (typeof value === "string" && isHarmlessEntry(key)) entries[key] = value;
     else if (typeof value === "string")
       warnings.push(`${session.path(key)} is ignored: it is not among the entries that only bear on speed.`);
     else warnings.push(`${session.path(key)} is ignored: it is neither a known option nor a string.`);
   }
   return {
     intraOpThreads: session.has("intra_op_num_threads")
-      ? session.integer("intra_op_num_threads", { min: 0, max: MAX_THREADS })
+      ? session.integer("intra_op_num_threads", { min: 0, max: maxThreads })
       : undefined,
     interOpThreads: session.has("inter_op_num_threads")
-      ? session.integer("inter_op_num_threads", { min: 0, max: MAX_THREADS })
+      ? session.integer("inter_op_num_threads", { min: 0, max: maxThreads })
       : undefined,
     memoryArena: session.boolean("enable_cpu_mem_arena"),
     memoryPattern: session.boolean("enable_mem_pattern"),

@@ -41,16 +41,28 @@ export class NativeBuffer {
   }
 }
 
-/** An OrtValue over part of a buffer. It owns no memory. */
+/** Memory of JavaScript's that a tensor lies over. Held means reachable: what can be reached is neither moved nor freed. */
+export class HeldBytes {
+  readonly bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.bytes = bytes;
+  }
+
+  /** For `Tensor` alone: that it refers to this is all that is needed. */
+  hold(): void {}
+}
+
+/** An OrtValue over part of a buffer, or over bytes of JavaScript's. It owns no memory. */
 export class Tensor {
   /** For `session.ts` alone. */
   readonly pointer: Pointer;
-  readonly #buffer: NativeBuffer;
+  readonly #buffer: NativeBuffer | HeldBytes;
   readonly #release: () => void;
   #runs = 0;
   #disposed = false;
 
-  constructor(pointer: Pointer, buffer: NativeBuffer, release: () => void) {
+  constructor(pointer: Pointer, buffer: NativeBuffer | HeldBytes, release: () => void) {
     this.pointer = pointer;
     this.#buffer = buffer;
     this.#release = release;

@@ -1,20 +1,20 @@
-// ONNX Runtime, opened through its C API. With c-api.ts, session.ts and memory.ts beside it the only place
+// ONNX Runtime, opened through its C API. With c-api.ts, session.ts, memory.ts and values.ts beside it the only place
 // that sees a pointer: everything above takes `Runtime`, `Session`, `Tensor`, `NativeBuffer`, typed arrays and
 // `dispose()` from here. It knows nothing of models or tokens.
 
 import koffi from "koffi";
 import { type CApi, callAsync, callOut, check, type Done, openCApi, type Pointer } from "./c-api.ts";
-import { NativeBuffer, Tensor } from "./memory.ts";
-import { Binding, type ElementType, RunControl, Session, type ValueInfo } from "./session.ts";
+import { itemBytes, type TensorType, typeCode, typeOfCode } from "./element-types.ts";
+import { HeldBytes, NativeBuffer, Tensor } from "./memory.ts";
+import { Binding, RunControl, Session, type ValueInfo } from "./session.ts";
+import { readValue, stringValue, type Value } from "./values.ts";
 
+export { type ElementType, itemBytes, type TensorType } from "./element-types.ts";
 export { NativeBuffer, Tensor } from "./memory.ts";
-export { Binding, type ElementType, RunControl, Session, type ValueInfo } from "./session.ts";
+export { Binding, RunControl, Session, type ValueInfo } from "./session.ts";
+export type { Value } from "./values.ts";
 
-/** Element types that a tensor can be made of here. */
-export type TensorType = "float32" | "float16" | "int32" | "int64";
-const typeCodes: Readonly<Record<TensorType, number>> = { float32: 1, int32: 6, int64: 7, float16: 10 };
-const typeNames: Readonly<Record<number, ElementType>> = { 1: "float32", 6: "int32", 7: "int64", 10: "float16" };
-export const itemBytes: Readonly<Record<TensorType, number>> = { float32: 4, int32: 4, int64: 8, float16: 2 };
+type NumberType = Exclude<TensorType, "string">;
 
 /** Options of a session; absent means ONNX Runtime's default. */
 export interface SessionOptions {
@@ -23,7 +23,9 @@ export interface SessionOptions {
   readonly interOpThreads?: number;
   readonly memoryArena?: boolean;
   readonly memoryPattern?: boolean;
-  /** 0 none, 1 basic, 2 extended, 99 all. */
+  /** Whether operators that do not depend on each other may run at the same time. */
+  readonly parallel?: boolean;
+  /** 0 none, 1 basic, 2 extended, 3 layout, 99 all. */
   readonly graphOptimization?: number;
   /** Session config entries, e.g. `session.intra_op.allow_spinning`. */
   readonly entries?: Readonly<Record<string, string>>;
@@ -79,20 +81,55 @@ export class Runtime {
   }
 
   /** A tensor over `buffer` from `byteOffset` on; the buffer outlives it. @throws RangeError when it does not fit */
-  tensor(buffer: NativeBuffer, byteOffset: number, type: TensorType, dims: readonly number[]): Tensor {
+  tensor(buffer: NativeBuffer, byteOffset: number, type: NumberType, dims: readonly number[]): Tensor {
     const byteLength = dims.reduce((product, dim) => product * dim, itemBytes[type]);
     if (byteOffset < 0 || byteOffset + byteLength > buffer.byteLength) {
       throw new RangeError(`[${dims}] of ${type} at byte ${byteOffset} does not fit ${buffer.byteLength} bytes.`);
     }
-    const data = buffer.address + BigInt(byteOffset);
-    const shape = BigInt64Array.from(dims, BigInt);
-    const args = [this.#memoryInfo, data, byteLength, shape, dims.length, typeCodes[type]];
-    const pointer = callOut(this.#api, this.#api.createTensor, ...args);
-    return new Tensor(pointer, buffer, () => this.#api.releaseValue(pointer));
+    return this.#tensor(buffer, buffer.address + BigInt(byteOffset), byteLength, type, dims);
   }
 
-  /** Lays out the names of a run; fill every slot before `Session.run`. */
-  bind(inputNames: readonly string[], outputNames: readonly string[]): Binding {
+  /**
+   * A tensor over the bytes as they are, which must not be detached or changed while it lives.
+   * @throws RangeError when they do not lie at a multiple of the item's width, or are not those of the dimensions
+   */
+  tensorOver(bytes: Uint8Array, type: NumberType, dims: readonly number[]): Tensor {
+    const byteLength = dims.reduce((product, dim) => product * dim, itemBytes[type]);
+    if (byteLength !== bytes.length) throw new RangeError(`[${dims}] of ${type} does not have ${bytes.length} bytes.`);
+    // ORT refuses a null pointer, which is where an empty array lies.
+    const held = new HeldBytes(byteLength > 0 ? bytes : new Uint8Array(8));
+    const address = koffi.address(held.bytes);
+    if (address % BigInt(itemBytes[type]) !== 0n) throw new RangeError(`A tensor of ${type} at ${address} is crooked.`);
+    return this.#tensor(held, address, byteLength, type, dims);
+  }
+
+  /** A tensor of texts, which are copied. @throws RangeError when they are not as many as the dimensions say */
+  stringTensor(texts: readonly string[], dims: readonly number[]): Tensor {
+    const size = dims.reduce((product, dim) => product * dim, 1);
+    if (size !== texts.length) throw new RangeError(`[${dims}] does not have ${texts.length} texts.`);
+    const pointer = stringValue(this.#api, this.#allocator, texts, dims);
+    return new Tensor(pointer, new HeldBytes(new Uint8Array()), () => this.#api.releaseValue(pointer));
+  }
+
+  /** What ORT made in the last run of `binding`, copied out once; frees it. */
+  takeOutputs(binding: Binding): Value[] {
+    const made = binding.takeMade();
+    try {
+      return made.map((pointer) => readValue(this.#api, this.#allocator, pointer));
+    } finally {
+      for (const pointer of made) this.#api.releaseValue(pointer);
+    }
+  }
+
+  /**
+   * Lays out the names of a run; fill every slot before `Session.run`.
+   * @param outputs "made": ORT makes them, and `takeOutputs` reads them
+   */
+  bind(
+    inputNames: readonly string[],
+    outputNames: readonly string[],
+    { outputs = "given" }: { outputs?: "given" | "made" } = {},
+  ): Binding {
     const memory: NativeBuffer[] = [];
     const own = (byteLength: number) => {
       const buffer = this.allocate(Math.max(byteLength, 8));
@@ -117,7 +154,8 @@ export class Runtime {
       outputNames: pointers(outputNames),
       outputValues: own(8 * sizes.outputs),
     };
-    return new Binding(sizes, arrays, memory);
+    new Uint8Array(arrays.outputValues.view).fill(0);
+    return new Binding(sizes, arrays, memory, outputs === "made");
   }
 
   runControl(): RunControl {
@@ -132,6 +170,19 @@ export class Runtime {
     this.#api.releaseEnv(this.#env);
   }
 
+  #tensor(
+    memory: NativeBuffer | HeldBytes,
+    address: Pointer,
+    byteLength: number,
+    type: NumberType,
+    dims: readonly number[],
+  ): Tensor {
+    const shape = BigInt64Array.from(dims.length > 0 ? dims : [0], BigInt); // never empty: a null pointer is refused
+    const args = [this.#memoryInfo, address, byteLength, shape, dims.length, typeCode(type)];
+    const pointer = callOut(this.#api, this.#api.createTensor, ...args);
+    return new Tensor(pointer, memory, () => this.#api.releaseValue(pointer));
+  }
+
   async #open(
     options: SessionOptions,
     create: (native: Pointer, out: unknown[], done: Done) => void,
@@ -142,6 +193,7 @@ export class Runtime {
       check(api, api.setSessionLogSeverity(native, logFatal));
       if (options.intraOpThreads) check(api, api.setIntraOpThreads(native, options.intraOpThreads));
       if (options.interOpThreads) check(api, api.setInterOpThreads(native, options.interOpThreads));
+      if (options.parallel) check(api, api.setExecutionMode(native, 1)); // ORT_PARALLEL
       if (options.memoryArena === false) check(api, api.disableCpuMemArena(native));
       if (options.memoryPattern === false) check(api, api.disableMemPattern(native));
       if (options.graphOptimization !== undefined) {
@@ -195,7 +247,7 @@ export class Runtime {
         const size = Number(sizes[i]);
         return size >= 0 ? size : names[i] ? koffi.decode.string(names[i]) : "";
       });
-      return { type: typeNames[code] ?? `type${code}`, dims };
+      return { type: typeOfCode(code), dims };
     } finally {
       api.releaseTypeInfo(info);
     }

@@ -2,11 +2,9 @@
 // It knows names, types and tensors; what they mean is the runner's business.
 
 import { type CApi, callAsync, check, type Pointer } from "./c-api.ts";
+import type { ElementType } from "./element-types.ts";
 import { OrtError, RunTerminatedError } from "./errors.ts";
 import type { NativeBuffer, Tensor } from "./memory.ts";
-
-/** ONNX element types that a runner uses; others carry their number, and non-tensors a negative one. */
-export type ElementType = "float32" | "float16" | "int32" | "int64" | `type${number}`;
 
 /** One input or output. A dimension is its size, or its symbolic name (possibly "") where it is free. */
 export interface ValueInfo {
@@ -54,8 +52,12 @@ export class RunControl {
   }
 }
 
-/** Names and tensors of a kind of run, laid out as ORT takes them. `set` fills a slot; slots keep their tensor between runs. */
+/**
+ * Names and tensors of a kind of run, laid out as ORT takes them. `set` fills a slot; slots keep their tensor between
+ * runs. Where ORT makes the outputs, their slots stay empty, and `takeMade` is to be called after every run.
+ */
 export class Binding {
+  readonly outputsMade: boolean;
   readonly inputs: (Tensor | null)[];
   readonly outputs: (Tensor | null)[];
   readonly #inputValues: BigUint64Array;
@@ -68,7 +70,9 @@ export class Binding {
     sizes: { inputs: number; outputs: number },
     pointers: { inputNames: Pointer; inputValues: NativeBuffer; outputNames: Pointer; outputValues: NativeBuffer },
     memory: readonly NativeBuffer[],
+    outputsMade: boolean,
   ) {
+    this.outputsMade = outputsMade;
     this.inputs = new Array<Tensor | null>(sizes.inputs).fill(null);
     this.outputs = new Array<Tensor | null>(sizes.outputs).fill(null);
     this.#inputValues = new BigUint64Array(pointers.inputValues.view, 0, sizes.inputs);
@@ -89,6 +93,21 @@ export class Binding {
   setOutput(index: number, tensor: Tensor): void {
     this.outputs[index] = tensor;
     this.#outputValues[index] = tensor.pointer;
+  }
+
+  /** Empties every slot, so that nothing is kept alive by it. */
+  clear(): void {
+    this.inputs.fill(null);
+    this.outputs.fill(null);
+    this.#inputValues.fill(0n);
+    this.#outputValues.fill(0n);
+  }
+
+  /** The values that ORT made in the last run, by slot; the caller releases them. Empty after a run that failed. */
+  takeMade(): Pointer[] {
+    const made = [...this.#outputValues].filter((pointer) => pointer !== 0n);
+    this.#outputValues.fill(0n);
+    return made;
   }
 
   /** The arguments of `Run` after the session and the run options. */
@@ -126,7 +145,7 @@ export class Session {
    */
   async run(binding: Binding, control: RunControl): Promise<void> {
     if (this.#disposal) throw new Error("This session has been disposed.");
-    const tensors = [...binding.inputs, ...binding.outputs];
+    const tensors = binding.outputsMade ? [...binding.inputs] : [...binding.inputs, ...binding.outputs];
     if (tensors.includes(null)) throw new Error("A run was started with an empty slot.");
     this.#running++;
     for (const tensor of tensors) tensor?.pin(1);

@@ -218,7 +218,7 @@ describe("an inference host", () => {
     await host.stats();
     await host.close();
     expect(await running).toBeInstanceOf(Error);
-    expect(await host.stats()).toEqual({ workerRunning: false, models: [] });
+    expect(await host.stats()).toEqual({ workerRunning: false, models: [], graphs: [] });
     expect((await failure(host.load("phi", tinyPhi3))).reason).toBe("CLOSED");
   });
 
