@@ -1,5 +1,6 @@
 // From the name in a request to a model in memory: looks it up in the store, has it loaded, and keeps what health says
 // about it. It must never know what is done with the model.
+import { join } from "node:path";
 import { ApiError, type Model } from "@modelwire/proto";
 import type { InferenceHost, LoadOptions, ModelInfo } from "../inference/host.ts";
 import type { HealthService } from "../rpc/health.ts";
@@ -31,15 +32,15 @@ export class ModelLoader {
    * @throws ApiError MODEL_NOT_FOUND, MODEL_NOT_READY, MODEL_NOT_SERVABLE, MODEL_INVALID or RUNTIME_UNAVAILABLE.
    */
   async load(ref: string, signal: AbortSignal): Promise<Loaded> {
-    const { model, llmFolder } = await this.#store.folder(ref);
-    if (llmFolder === null)
+    const { model, path, servable } = await this.#store.folder(ref);
+    if (servable.kind !== "llm")
       throw new ApiError(
         "MODEL_NOT_SERVABLE",
-        `model ${model.modelId} (flavors ${model.flavors.join(", ") || "none"}) holds no ONNX LLM folder with a genai_config.json, so it cannot generate here; load it with Python MLflow`,
+        `model ${model.modelId} cannot generate here: ${servable.kind === "none" ? servable.reason : "it is a plain ONNX model, not an LLM"}`,
         { resource: { type: "model", name: ref }, metadata: { model_id: model.modelId } },
       );
     try {
-      const info = await this.#host.load(model.modelId, llmFolder, this.#options, signal);
+      const info = await this.#host.load(model.modelId, join(path, servable.folder), this.#options, signal);
       this.#names.set(model.modelId, model.name);
       this.#health.set(model.modelUri, "SERVING");
       return { modelId: model.modelId, model, info };

@@ -1,6 +1,7 @@
 // ModelService: models up into the store and down again.
 import { ApiError, invalidFields, type ModelService, type ServiceHandlers } from "@modelwire/proto";
 import type { InferenceHost } from "../inference/host.ts";
+import { chatModelFiles, DATA_FOLDER } from "../mlmodel/chat-model.ts";
 import type { CallContext } from "../rpc/context.ts";
 import type { ModelStore, ModelUpload } from "../store/model-store.ts";
 import { fromInference } from "./inference-errors.ts";
@@ -26,22 +27,32 @@ export function modelService(
       const { upload } = begun;
       try {
         for await (const file of incomingFiles(messages, maxModelBytes)) await receive(upload, file);
-        const report = await host.inspect(upload.stagedFolder()).catch((error) => Promise.reject(fromInference(error)));
+        const staged = await upload.look();
+        if (staged.kind !== "llm") throw notYet(staged.kind);
+        const report = await host.inspect(staged.folder).catch((error) => Promise.reject(fromInference(error)));
         signal.throwIfAborted();
-        const { model, files } = await upload.commit({ report });
-        log.info({ modelId: model.modelId, name: model.name, bytes: Number(model.sizeBytes) }, "model logged");
-        return { model, files, warnings: report.warnings };
+        const texts = chatModelFiles({ ...upload.identity, ...staged, metadata: header.metadata });
+        const logged = await upload.commit({ texts, at: DATA_FOLDER, warnings: report.warnings });
+        const { modelId, name, sizeBytes } = logged.model;
+        log.info({ modelId, name, bytes: Number(sizeBytes) }, "model logged");
+        return logged;
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
         // What cannot be cleared away now, the sweep at the next start takes; the caller is told of the first error.
         await upload
-          .abort(reason)
+          .abort(error)
           .catch((err) => log.error({ err, modelId: upload.modelId }, "an upload could not be cleared away"));
         throw error;
       }
     },
     async planUpload({ files }) {
-      return { files: files.map(() => ({ present: false, offsetBytes: 0n })) };
+      const contents = files.map(({ sizeBytes, sha256 }) => ({ sizeBytes: Number(sizeBytes), sha256 }));
+      const held = await store.held(contents);
+      return {
+        files: contents.map(({ sizeBytes }, index) => {
+          const present = held[index] === sizeBytes;
+          return { present, offsetBytes: present ? 0n : BigInt(held[index] ?? 0) };
+        }),
+      };
     },
     async getModel({ model }) {
       return { model: await store.get(required(model)) };
@@ -79,13 +90,24 @@ export function modelService(
 }
 
 /** Takes one file in and compares what arrived with what was said. */
-async function receive(upload: ModelUpload, { start, chunks, sha256 }: IncomingFile): Promise<void> {
-  const expected = start.sizeBytes === undefined ? undefined : Number(start.sizeBytes);
-  const got = await upload.write(start.path, chunks, expected);
+async function receive(upload: ModelUpload, file: IncomingFile): Promise<void> {
+  if (file.kind === "reference") {
+    await upload.refer(file.path, file.sizeBytes, file.sha256);
+    return;
+  }
+  const { path, chunks, claim, sha256 } = file;
+  const got = await upload.write(path, chunks, claim);
   if (got.sha256 !== sha256())
     throw new ApiError(
       "DIGEST_MISMATCH",
-      `file "${start.path}": ${got.sizeBytes} bytes arrived with SHA-256 ${got.sha256}, the sender said ${sha256() || "nothing"}; send the model again`,
-      { metadata: { path: start.path, expected: sha256(), actual: got.sha256 } },
+      `file "${path}": its ${got.sizeBytes} bytes have the SHA-256 ${got.sha256}, the sender said ${sha256() || "nothing"}; send the model again`,
+      { metadata: { path, expected: sha256(), actual: got.sha256 } },
     );
+}
+
+function notYet(kind: string): ApiError {
+  return new ApiError(
+    "MODEL_INVALID",
+    `folders of the kind "${kind}" are not taken yet; send an ONNX LLM folder, with genai_config.json at its top`,
+  );
 }

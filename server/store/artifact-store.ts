@@ -8,26 +8,63 @@ export interface WrittenFile {
   readonly sha256: string;
 }
 
+/** What a sender says of a file before its bytes. */
+export interface FileClaim {
+  /** In bytes. */
+  readonly sizeBytes?: number;
+  /** Of the whole file; with `sizeBytes`. When the sending breaks off, what arrived is kept under it. */
+  readonly sha256?: string;
+  /** Where the chunks begin, in bytes: what lies before is taken from what was kept. 0 when absent. */
+  readonly offsetBytes?: number;
+}
+
+/** A content, known by its digest. */
+export interface Content {
+  readonly sizeBytes: number;
+  /** 64 lower-case hexadecimal digits. */
+  readonly sha256: string;
+}
+
+export interface CommitFolder {
+  /** Where the added files go in the folder that appears: "" for itself. */
+  readonly at: string;
+  /** Files that are written beside them: path in the folder to text. */
+  readonly texts: Readonly<Record<string, string>>;
+  /** Kept beside the folder, for {@link ArtifactStore.notes}. */
+  readonly notes: Readonly<Record<string, unknown>>;
+}
+
 /** A folder on its way. One call at a time. */
 export interface ArtifactWrite {
-  /** The staged folder, for those who must look at the files before they are committed. */
+  /** Where the added files lie, for those who must look at them before they are committed. */
   readonly folder: string;
+  /** Paths of the added files. */
+  readonly paths: readonly string[];
+  /** Sum of the added files, in bytes. */
+  readonly sizeBytes: bigint;
   /**
    * Adds a file; when this resolves its bytes are on disk.
-   * @param expectedSize In bytes, as the sender said; undefined when it did not.
-   * @throws ApiError INVALID_PATH with every problem of the path, STORAGE_FULL, or DIGEST_MISMATCH for another size.
-   * After any error the folder can only be aborted.
+   * @throws ApiError INVALID_PATH with every problem of the path, STORAGE_FULL, DIGEST_MISMATCH for another size or
+   * digest than claimed, CONTENT_MISSING when there is nothing kept to go on from. After any error the folder can only
+   * be aborted.
    */
-  write(path: string, chunks: AsyncIterable<Uint8Array>, expectedSize?: number): Promise<WrittenFile>;
+  write(path: string, chunks: AsyncIterable<Uint8Array>, claim?: FileClaim): Promise<WrittenFile>;
+  /** Adds a file whose content the store has. @throws ApiError CONTENT_MISSING when it has not, and as {@link write}. */
+  refer(path: string, content: Content): Promise<void>;
+  /** Takes an added file out again. */
+  remove(path: string): Promise<void>;
   /**
    * Makes the folder appear at `root`, whole. What lies there afterwards is not yet final: see {@link release}.
-   * @param notes Kept beside the folder, for {@link ArtifactStore.notes}.
+   * @throws ApiError INVALID_PATH when a text cannot lie beside the added files.
    */
-  commit(root: string, notes: Readonly<Record<string, unknown>>): Promise<ModelFile[]>;
+  commit(root: string, folder: CommitFolder): Promise<ModelFile[]>;
   /** Forgets that the folder is on its way: from here on no sweep takes it away. */
   release(): Promise<void>;
-  /** Removes everything, at `root` too when a commit had come so far. */
-  abort(root: string | undefined): Promise<void>;
+  /**
+   * Removes everything, at `root` too when a commit had come so far.
+   * @param keep Whether contents are kept for the next try, as far as their digests are known.
+   */
+  abort(root: string | undefined, keep: boolean): Promise<void>;
 }
 
 /** A folder that a process left on its way when it died. */
@@ -42,16 +79,20 @@ export interface ArtifactStore {
   checkRoot(root: string): void;
   /** @param id A name for the folder while it is on its way, for the sweep. On disk when this resolves. */
   begin(id: string): Promise<ArtifactWrite>;
+  /** How much of each content is here already, in bytes; its size when {@link ArtifactWrite.refer} will take it. */
+  held(contents: readonly Content[]): Promise<number[]>;
   /** Sorted by path. Digests are empty for files that this store did not write itself. */
   list(root: string): Promise<ModelFile[]>;
+  /** Paths of symbolic links in the folder, which are never followed. */
+  links(root: string): Promise<string[]>;
   /** @throws ApiError ARTIFACT_NOT_FOUND, or OFFSET_OUT_OF_RANGE for an offset behind the end. */
   open(
     root: string,
     path: string,
     options?: { offset?: number; chunkBytes?: number },
   ): Promise<{ file: ModelFile; chunks: AsyncIterable<Uint8Array> }>;
-  /** A small text file whole; undefined when there is none. */
-  readText(root: string, path: string): Promise<string | undefined>;
+  /** A text file whole; undefined when there is none. @throws ApiError MODEL_INVALID when it is larger than `maxBytes`. */
+  readText(root: string, path: string, maxBytes: number): Promise<string | undefined>;
   /** The folder on this machine's disk. */
   materialize(root: string): Promise<string>;
   /** What {@link ArtifactWrite.commit} was given; undefined for a folder that another program wrote. */

@@ -1,7 +1,7 @@
 // The model store on a tracking store and an artifact store.
 import { randomUUID } from "node:crypto";
 import { userInfo } from "node:os";
-import { join } from "node:path";
+import { dirname } from "node:path";
 import {
   ApiError,
   invalidFields,
@@ -10,12 +10,15 @@ import {
   type ModelFile,
   ModelStatus,
 } from "@modelwire/proto";
-import type { ArtifactStore, ArtifactWrite } from "./artifact-store.ts";
+import { readMlmodel } from "../mlmodel/mlmodel-file.ts";
+import { servableOf } from "../mlmodel/servable.ts";
+import type { ArtifactStore, ArtifactWrite, Content } from "./artifact-store.ts";
 import { LocalModelUpload } from "./local-model-upload.ts";
 import { ModelDescriber } from "./model-describe.ts";
-import { checkHeader, headerDigest, MODEL_ID } from "./model-header.ts";
-import type { Begun, LoggedModel, ModelStore, SearchModels, SweepReport } from "./model-store.ts";
+import { checkContents, checkHeader, headerDigest, MODEL_ID } from "./model-header.ts";
+import type { Begun, LoggedModel, ModelFolder, ModelStore, SearchModels, SweepReport } from "./model-store.ts";
 import { pageSize, readPageToken, writePageToken } from "./page-token.ts";
+import { MAX_TEXT_BYTES, MLMODEL } from "./staged.ts";
 import type { TrackingStore } from "./tracking-store.ts";
 
 /** Tags by which a repeated request is known again, after a restart too. */
@@ -71,7 +74,7 @@ export class LocalModelStore implements ModelStore {
       this.#artifacts.checkRoot(begun.created.artifactLocation);
       signal?.throwIfAborted();
     } catch (error) {
-      await upload.abort(error instanceof Error ? error.message : String(error));
+      await upload.abort(error);
       throw error;
     }
     return { upload };
@@ -81,15 +84,33 @@ export class LocalModelStore implements ModelStore {
     return await this.#describer.describe(await this.#find(ref));
   }
 
-  async folder(ref: string) {
+  async held(contents: readonly Content[]): Promise<number[]> {
+    checkContents(contents);
+    return await this.#artifacts.held(contents);
+  }
+
+  async folder(ref: string): Promise<ModelFolder> {
     const model = await this.#ready(ref);
-    const path = await this.#artifacts.materialize(model.artifactLocation);
-    for (const folder of ["model", ""]) {
-      const config = folder === "" ? "genai_config.json" : `${folder}/genai_config.json`;
-      if ((await this.#artifacts.readText(model.artifactLocation, config)) !== undefined)
-        return { model, path, llmFolder: folder === "" ? path : join(path, folder) };
-    }
-    return { model, path, llmFolder: null };
+    const { artifactLocation } = model;
+    const path = await this.#artifacts.materialize(artifactLocation);
+    const text = (await this.#artifacts.readText(artifactLocation, MLMODEL, MAX_TEXT_BYTES)) ?? "flavors: {}";
+    const mlmodel = readMlmodel(text);
+    const files = (await this.#artifacts.list(artifactLocation)).map((file) => file.path);
+    const servable = servableOf(mlmodel, files);
+    const top =
+      servable.kind === "llm" ? servable.folder : servable.kind === "onnx" ? dirname(servable.file) : undefined;
+    if (top === undefined) return { model, path, servable, mlmodel };
+    // What reads these files later follows links, wherever they lead.
+    const link = (await this.#artifacts.links(artifactLocation)).find(
+      (found) => top === "" || top === "." || found.startsWith(`${top}/`),
+    );
+    if (link === undefined) return { model, path, servable, mlmodel };
+    return {
+      model,
+      path,
+      servable: { kind: "none", reason: `"${link}" is a symbolic link, and none is followed` },
+      mlmodel,
+    };
   }
 
   async search(request: SearchModels) {

@@ -1,22 +1,17 @@
 // One upload from its first byte to the READY row. Knows the order of steps that a crash cannot hurt.
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { ApiError, type LogModelHeader, type Model, ModelStatus } from "@modelwire/proto";
-import { chatModelFiles, DATA_FOLDER } from "../mlmodel/chat-model.ts";
-import type { ArtifactWrite, WrittenFile } from "./artifact-store.ts";
-import { PathSet, refusePath } from "./artifacts/path-rules.ts";
-import type { CommitInfo, ModelUpload } from "./model-store.ts";
+import type { ArtifactWrite, FileClaim, WrittenFile } from "./artifact-store.ts";
+import { refusePath } from "./artifacts/path-rules.ts";
+import type { CommitInfo, LoggedModel, ModelIdentity, ModelUpload, Staged } from "./model-store.ts";
+import { lookAt, MLMODEL } from "./staged.ts";
 import type { TrackingStore } from "./tracking-store.ts";
 
-const GENAI_CONFIG = "genai_config.json";
+/** What MLflow writes into a stored model's folder when it loads it: no part of the model. */
+const LOADED_META = "registered_model_meta";
 
-/** Names at the top of an upload that mean more than a file. Compared without regard to case. */
-const RESERVED: Readonly<Record<string, string>> = {
-  mlmodel:
-    "is reserved: folders that are MLflow models already are not taken yet; send the ONNX folder itself, with genai_config.json at its top, and the server writes MLmodel",
-  registered_model_meta: "is reserved: MLflow writes it when it loads a model; leave it out",
-};
+/** For these there is nothing to go on from: no room, or more than a model may have. */
+const NO_NEXT_TRY: readonly string[] = ["STORAGE_FULL", "LIMIT_EXCEEDED"];
 
 export interface UploadDeps {
   readonly write: ArtifactWrite;
@@ -29,8 +24,8 @@ export class LocalModelUpload implements ModelUpload {
   readonly #model: Model;
   readonly #header: LogModelHeader;
   readonly #deps: UploadDeps;
-  readonly #paths = new PathSet();
-  #sizeBytes = 0n;
+  readonly #warnings: string[] = [];
+  #staged: Staged | undefined;
   #placed = false;
   #ended = false;
 
@@ -45,78 +40,75 @@ export class LocalModelUpload implements ModelUpload {
     return this.#model.modelId;
   }
 
-  stagedFolder(): string {
-    return join(this.#deps.write.folder, DATA_FOLDER);
-  }
-
-  async write(path: string, chunks: AsyncIterable<Uint8Array>, expectedSize?: number): Promise<WrittenFile> {
-    // Checked here as the sender wrote it; below the data folder it would be told of a path that it never sent.
-    const reserved = RESERVED[path.split("/", 1)[0]!.toLowerCase()];
-    refusePath(path, reserved === undefined ? this.#paths.add(path) : [reserved]);
-    const written = await this.#deps.write.write(`${DATA_FOLDER}/${path}`, chunks, expectedSize);
-    this.#sizeBytes += written.sizeBytes;
-    return written;
-  }
-
-  async commit({ report }: CommitInfo) {
-    const { write, tracking, describe, onWarning } = this.#deps;
+  get identity(): ModelIdentity {
     const { modelId, artifactLocation, creationTime } = this.#model;
-    const texts = chatModelFiles({
-      ...(await this.#genaiFacts()),
-      modelId,
-      artifactLocation,
-      runId: this.#header.runId || undefined,
-      createdAt: creationTime ? timestampDate(creationTime) : new Date(0),
-      sizeBytes: this.#sizeBytes,
-      metadata: this.#header.metadata,
-    });
-    for (const [path, text] of Object.entries(texts)) await write.write(path, once(text));
+    const createdAt = creationTime ? timestampDate(creationTime) : new Date(0);
+    const runId = this.#header.runId || undefined;
+    return { modelId, artifactLocation, runId, createdAt, sizeBytes: this.#deps.write.sizeBytes };
+  }
+
+  async write(path: string, chunks: AsyncIterable<Uint8Array>, claim?: FileClaim): Promise<WrittenFile> {
+    refuseCaseVariant(path);
+    return await this.#deps.write.write(path, chunks, claim);
+  }
+
+  async refer(path: string, sizeBytes: number, sha256: string): Promise<WrittenFile> {
+    refuseCaseVariant(path);
+    await this.#deps.write.refer(path, { sizeBytes, sha256 });
+    return { sizeBytes: BigInt(sizeBytes), sha256 };
+  }
+
+  async look(): Promise<Staged> {
+    if (this.#staged) return this.#staged;
+    const { write } = this.#deps;
+    const staged = await lookAt(write.folder, write.paths);
+    if (write.paths.includes(LOADED_META)) {
+      if (staged.kind !== "mlflow")
+        refusePath(LOADED_META, ["is reserved: MLflow writes it when it loads a model; leave it out"]);
+      await write.remove(LOADED_META);
+      this.#warnings.push(
+        `${LOADED_META} was left out: MLflow writes it when it loads a model, and it is no part of it`,
+      );
+    }
+    this.#staged = staged;
+    return staged;
+  }
+
+  async commit({ texts, at, warnings }: CommitInfo): Promise<LoggedModel> {
+    const { write, tracking, describe, onWarning } = this.#deps;
+    const { modelId, artifactLocation } = this.#model;
+    if ((await this.look()).kind === "mlflow")
+      for (const path of Object.keys(texts)) if (write.paths.includes(path)) await write.remove(path);
     this.#placed = true;
-    const files = await write.commit(artifactLocation, { modelId, warnings: report.warnings });
+    const all = [...this.#warnings, ...warnings];
+    const files = await write.commit(artifactLocation, { at, texts, notes: { modelId, warnings: all } });
     const model = await tracking.finalizeLoggedModel(modelId, "READY");
     if (model.status !== ModelStatus.READY)
       throw new ApiError("INTERNAL", `model ${modelId} became ${ModelStatus[model.status]} while it was logged`);
     this.#ended = true;
     // The model is whole and READY: what is left of the claim is the next sweep's business, if not now.
     await write.release().catch((error) => onWarning(`the claim of ${modelId} could not be removed`, error));
-    return { model: await describe(model), files };
+    return { model: await describe(model), files, warnings: all };
   }
 
-  async abort(reason: string): Promise<void> {
+  async abort(error: unknown): Promise<void> {
     if (this.#ended) return;
     const { write, tracking } = this.#deps;
+    const reason = error instanceof Error ? error.message : String(error);
     const model = await tracking.finalizeLoggedModel(this.modelId, "FAILED", reason);
     // A commit whose answer was lost on its way from the database may have made it READY: then it stays.
     const failed = model.status === ModelStatus.FAILED;
-    await write.abort(failed && this.#placed ? model.artifactLocation : undefined);
+    const keep = !(error instanceof ApiError && NO_NEXT_TRY.includes(error.reason));
+    await write.abort(failed && this.#placed ? model.artifactLocation : undefined, keep);
     this.#ended = true;
   }
-
-  /** What the MLmodel file says of the uploaded folder. Whether it can be served is for the caller to find out. */
-  async #genaiFacts(): Promise<{ modelType: string; contextLength: number }> {
-    const text = await readFile(join(this.stagedFolder(), GENAI_CONFIG), "utf8").catch(() => undefined);
-    if (text === undefined)
-      throw invalid(`has no ${GENAI_CONFIG} at its top; send the folder that onnxruntime-genai's model builder made`);
-    const model = (parseJson(text) as { model?: { type?: unknown; context_length?: unknown } } | null)?.model;
-    const contextLength = Number(model?.context_length);
-    if (typeof model?.type !== "string" || !Number.isSafeInteger(contextLength) || contextLength < 1)
-      throw invalid(`has a ${GENAI_CONFIG} without model.type or model.context_length`);
-    return { modelType: model.type, contextLength };
-  }
 }
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw invalid(`has a ${GENAI_CONFIG} that is no JSON: ${error instanceof Error ? error.message : error}`);
-  }
-}
-
-function invalid(what: string): ApiError {
-  return new ApiError("MODEL_INVALID", `the uploaded folder ${what}`);
-}
-
-async function* once(text: string): AsyncGenerator<Uint8Array> {
-  yield Buffer.from(text);
+/** @throws ApiError INVALID_PATH for a name at the top that some file systems take for one which means something. */
+function refuseCaseVariant(path: string): void {
+  const top = path.split("/", 1)[0] ?? "";
+  const meant = [MLMODEL, LOADED_META].find((name) => name.toLowerCase() === top.toLowerCase());
+  if (meant !== undefined && meant !== top) refusePath(path, [`differs from ${meant} only in case; rename it`]);
+  if (meant !== undefined && path !== top)
+    refusePath(path, [`needs ${meant} to be a folder, but MLflow has a file of that name`]);
 }

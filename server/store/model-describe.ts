@@ -3,6 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { ApiError, type Model, ModelSignatureSchema, ModelStatus } from "@modelwire/proto";
 import { type Mlmodel, readMlmodel, taskOf } from "../mlmodel/mlmodel-file.ts";
 import type { ArtifactStore } from "./artifact-store.ts";
+import { MAX_TEXT_BYTES, MLMODEL } from "./staged.ts";
 
 /** Files of READY models do not change, so what was read is kept; so many models at most. */
 const KEPT_MODELS = 2000;
@@ -46,7 +47,7 @@ export class ModelDescriber {
     const kept = this.#kept.get(modelId);
     if (kept) return kept;
     try {
-      const text = await this.#artifacts.readText(artifactLocation, "MLmodel");
+      const text = await this.#artifacts.readText(artifactLocation, MLMODEL, MAX_TEXT_BYTES);
       if (text === undefined) return undefined;
       const files = await this.#artifacts.list(artifactLocation);
       const found = { mlmodel: readMlmodel(text), sizeBytes: files.reduce((sum, file) => sum + file.sizeBytes, 0n) };

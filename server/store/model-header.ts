@@ -1,6 +1,7 @@
 // What a header of an upload may say, by MLflow's rules and the widths of its columns. Pure.
 import { createHash } from "node:crypto";
 import { type FieldViolation, invalidFields, type LogModelHeader } from "@modelwire/proto";
+import type { Content } from "./artifact-store.ts";
 
 /** Tags that this server sets itself; a header may not. */
 export const OWN_TAG_PREFIX = "modelwire.";
@@ -41,6 +42,23 @@ export function checkHeader(header: LogModelHeader): void {
   if (problems.length > 0) throw invalidFields(problems);
 }
 
+/** Most files of one model: a folder of a model has tens, and each costs the store an inode and a flush. */
+export const MAX_FILES = 10_000;
+
+/** @throws ApiError INVALID_FIELD with every problem of the files that a plan is asked for. */
+export function checkContents(contents: readonly Content[]): void {
+  const problems: FieldViolation[] = [];
+  if (contents.length > MAX_FILES)
+    problems.push({ field: "files", description: `has ${contents.length} entries, more than ${MAX_FILES}` });
+  for (const [index, { sizeBytes, sha256 }] of contents.slice(0, MAX_FILES).entries()) {
+    const problem = (field: string, description: string) =>
+      problems.push({ field: `files[${index}].${field}`, description });
+    if (!Number.isSafeInteger(sizeBytes) || sizeBytes < 0) problem("size_bytes", `must be 0 or more, got ${sizeBytes}`);
+    if (!/^[0-9a-f]{64}$/.test(sha256)) problem("sha256", "must be 64 lower-case hexadecimal digits");
+  }
+  if (problems.length > 0) throw invalidFields(problems);
+}
+
 /** SHA-256 of what is asked for, the request_id left out, so that the same id for another request is noticed. */
 export function headerDigest(header: LogModelHeader): string {
   const sorted = (map: Readonly<Record<string, string>>) => Object.entries(map).sort(([a], [b]) => (a < b ? -1 : 1));
@@ -54,6 +72,9 @@ export function headerDigest(header: LogModelHeader): string {
     sorted(header.params),
     sorted(header.tags),
     sorted(header.metadata),
+    header.task,
+    header.signature ? [header.signature.inputs, header.signature.outputs, header.signature.params] : null,
+    header.inputExample ?? null,
   ];
   return createHash("sha256").update(JSON.stringify(facts)).digest("hex");
 }

@@ -1,7 +1,13 @@
 // A model is files plus a row, and the row is the truth: PENDING before the first byte, READY when every byte is on disk
 // and in place, FAILED when that did not come about. It must never know gRPC, SQL or where the disk is.
 import type { LogModelHeader, Model, ModelFile } from "@modelwire/proto";
-import type { WrittenFile } from "./artifact-store.ts";
+import type { Mlmodel } from "../mlmodel/mlmodel-file.ts";
+import type { Servable } from "../mlmodel/servable.ts";
+import type { Content, FileClaim, WrittenFile } from "./artifact-store.ts";
+import type { Staged } from "./staged.ts";
+
+export type { Content, FileClaim, WrittenFile } from "./artifact-store.ts";
+export type { Staged } from "./staged.ts";
 
 /** What {@link ModelStore.begin} gives: a place for files, or what the same request_id gave before. */
 export type Begun = { readonly upload: ModelUpload } | { readonly replay: LoggedModel };
@@ -10,6 +16,16 @@ export interface LoggedModel {
   readonly model: Model;
   readonly files: ModelFile[];
   readonly warnings: string[];
+}
+
+export interface ModelFolder {
+  readonly model: Model;
+  /** Absolute. */
+  readonly path: string;
+  /** Its paths are relative to `path`. Nothing of what it names is a symbolic link. */
+  readonly servable: Servable;
+  /** One without flavors when the folder has no MLmodel file. */
+  readonly mlmodel: Mlmodel;
 }
 
 export interface SearchModels {
@@ -39,12 +55,14 @@ export interface ModelStore {
   begin(header: LogModelHeader, signal?: AbortSignal): Promise<Begun>;
   /** Models of every status. @throws ApiError MODEL_NOT_FOUND, deleted ones included. */
   get(ref: string): Promise<Model>;
+  /** How much of each content is here already, in bytes, for uploads to come. @throws ApiError INVALID_FIELD with every problem. */
+  held(contents: readonly Content[]): Promise<number[]>;
   /**
-   * The model's folder on this machine.
-   * @returns llmFolder: the folder in it that holds genai_config.json, null when there is none.
-   * @throws ApiError MODEL_NOT_FOUND, MODEL_NOT_READY, MODEL_NOT_SERVABLE for files that this server cannot reach.
+   * The model's folder on this machine, and what in it can be served.
+   * @throws ApiError MODEL_NOT_FOUND, MODEL_NOT_READY, MODEL_NOT_SERVABLE for files that this server cannot reach or an
+   * MLmodel file that it cannot read.
    */
-  folder(ref: string): Promise<{ model: Model; path: string; llmFolder: string | null }>;
+  folder(ref: string): Promise<ModelFolder>;
   /** Newest first. @throws ApiError INVALID_FIELD for ids or a token that cannot be. */
   search(request: SearchModels): Promise<{ models: Model[]; nextPageToken: string }>;
   /** @param ref An id or URI. @throws ApiError MODEL_NOT_FOUND. @returns the model as it was. */
@@ -63,29 +81,54 @@ export interface ModelStore {
   close(): Promise<void>;
 }
 
-/** What was found out about the uploaded folder. */
+/** What an uploaded folder is made into. */
 export interface CommitInfo {
-  readonly report: {
-    /** Kept, and given again to a repeated request. */
-    readonly warnings: readonly string[];
-  };
+  /** Files that are added: path in the model's folder to text. Of a ready MLflow model they replace uploaded ones. */
+  readonly texts: Readonly<Record<string, string>>;
+  /** Where the uploaded files go in the model's folder: "model", or "" for itself. */
+  readonly at: "model" | "";
+  /** Kept, and given again to a repeated request. */
+  readonly warnings: readonly string[];
+}
+
+/** What the files that are added say of the model. */
+export interface ModelIdentity {
+  readonly modelId: string;
+  /** As the database has it. */
+  readonly artifactLocation: string;
+  readonly runId: string | undefined;
+  readonly createdAt: Date;
+  /** Sum of the uploaded files, in bytes. */
+  readonly sizeBytes: bigint;
 }
 
 /** An upload. One call at a time; ends with commit or abort. */
 export interface ModelUpload {
   readonly modelId: string;
+  readonly identity: ModelIdentity;
   /**
-   * Adds a file, which is on disk when this resolves. The caller compares the digest with what the sender said.
-   * @throws ApiError INVALID_PATH with every problem, STORAGE_FULL, DIGEST_MISMATCH for another size than expected.
+   * Adds a file, which is on disk when this resolves. The caller compares the digest with what the sender said last.
+   * @throws ApiError INVALID_PATH with every problem, STORAGE_FULL, DIGEST_MISMATCH for another size or digest than
+   * claimed, CONTENT_MISSING when what lies before `offsetBytes` is not there any more.
    */
-  write(path: string, chunks: AsyncIterable<Uint8Array>, expectedSize?: number): Promise<WrittenFile>;
-  /** Where the uploaded files lie, as they were sent, for those who must look at them before the commit. */
-  stagedFolder(): string;
+  write(path: string, chunks: AsyncIterable<Uint8Array>, claim?: FileClaim): Promise<WrittenFile>;
+  /** Adds a file whose content the store has. @throws ApiError CONTENT_MISSING when it has not, and as {@link write}. */
+  refer(path: string, sizeBytes: number, sha256: string): Promise<WrittenFile>;
+  /**
+   * What was uploaded, for those who must look at it before the commit.
+   * @throws ApiError MODEL_INVALID for none of the three kinds of folder, INVALID_PATH for names that MLflow keeps for
+   * itself.
+   */
+  look(): Promise<Staged>;
   /**
    * Adds the files that make it an MLflow model, puts the folder into place, and makes the row READY.
-   * @throws ApiError MODEL_INVALID without a genai_config.json. After any error, call {@link abort}.
+   * @throws ApiError as {@link look}, INVALID_PATH for an uploaded file where one is to be added. After any error, call
+   * {@link abort}.
    */
-  commit(info: CommitInfo): Promise<{ model: Model; files: ModelFile[] }>;
-  /** Keeps nothing but the row, which becomes FAILED with the reason. May be called at any time, and again. */
-  abort(reason: string): Promise<void>;
+  commit(info: CommitInfo): Promise<LoggedModel>;
+  /**
+   * Leaves no model but the row, which becomes FAILED with the error's message. Contents that arrived are kept for a
+   * day for the next try, unless the error says that there is no room. May be called at any time, and again.
+   */
+  abort(error: unknown): Promise<void>;
 }

@@ -18,6 +18,8 @@ export interface OpenModelStoreOptions {
   /** How long to wait for another program's lock on the database, in milliseconds; 20,000 when absent. */
   busyWaitMs?: number;
   now?: () => number;
+  /** Most bytes that are kept of uploads which did not come about, for a day; 64 GiB when absent. */
+  keptBytes?: number;
   newId?: () => string;
   failpoint?: Failpoint;
 }
@@ -36,8 +38,8 @@ export async function openModelStore(
   const artifactRoot = join(folder, "mlruns");
   const tracking = await SqlTrackingStore.open(join(folder, "mlflow.db"), artifactRoot, options);
   try {
-    const { failpoint } = options;
-    const artifacts = await LocalArtifactStore.open(artifactRoot, { failpoint, alsoRead: [folder] });
+    const { failpoint, keptBytes } = options;
+    const artifacts = await LocalArtifactStore.open(artifactRoot, { failpoint, keptBytes, alsoRead: [folder] });
     const onWarning = (message: string, error: unknown) => log.warn({ err: error }, message);
     const store = new LocalModelStore({ tracking, artifacts, newId: options.newId, onWarning });
     const { failed, removed } = await store.sweep();

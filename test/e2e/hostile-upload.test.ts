@@ -92,8 +92,8 @@ const badPaths: [string, string][] = [
   ["a dot", "./x"],
   ["over-long", `${"a/".repeat(600)}x`],
   ["a part over-long", "x".repeat(300)],
-  ["reserved by MLflow", "MLmodel"],
-  ["reserved by MLflow's loader", "registered_model_meta"],
+  ["MLflow's in another case", "mlmodel"],
+  ["a folder where MLflow has a file", "MLmodel/x"],
   ["a Windows device", "sub/NUL"],
 ];
 for (const [what, path] of badPaths)

@@ -3,7 +3,7 @@
 // resolved.
 import { writeSync } from "node:fs";
 import { openModelStore } from "../../server/store/open.ts";
-import { beginUpload, CONFIG, chunked } from "./uploads.ts";
+import { beginUpload, CONFIG, chunked, commitChat } from "./uploads.ts";
 
 const [root = "", dieAt = "0", requestId = ""] = process.argv.slice(2);
 let step = 0;
@@ -18,7 +18,7 @@ const store = await openModelStore(root, undefined, {
 const upload = await beginUpload(store, { requestId });
 await upload.write("genai_config.json", chunked(CONFIG, 1000));
 await upload.write("weights/a.bin", chunked("0123456789".repeat(20), 128));
-const { model } = await upload.commit({ report: { warnings: [] } });
+const { model } = await commitChat(upload);
 say(`acknowledged ${model.modelId}`);
 await store.close();
 say("closed");

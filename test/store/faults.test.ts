@@ -7,7 +7,7 @@ import Sqlite from "libsql";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { openModelStore } from "../../server/store/open.ts";
 import { SCHEMA_REVISION } from "../../server/store/sql/revision.ts";
-import { beginUpload, CONFIG, chunked, logModel, reasonOf } from "./uploads.ts";
+import { beginUpload, CONFIG, chunked, commitChat, logModel, reasonOf } from "./uploads.ts";
 
 let root: string;
 beforeEach(() => {
@@ -44,9 +44,9 @@ async function logOrAbort(store: Awaited<ReturnType<typeof openModelStore>>): Pr
   try {
     await upload.write("genai_config.json", chunked(CONFIG, 1000));
     await upload.write("sub/a.bin", chunked("0123456789", 1000));
-    return await upload.commit({ report: { warnings: [] } });
+    return await commitChat(upload);
   } catch (error) {
-    await upload.abort(String(error));
+    await upload.abort(error);
     throw error;
   }
 }
@@ -95,7 +95,7 @@ test("a claim that cannot be removed does not undo a model that is READY", async
 test("a file that is larger than the disk is refused before its first byte", async () => {
   const { store } = await faultyStore();
   const upload = await beginUpload(store);
-  expect(await reasonOf(upload.write("huge", chunked("x"), 2 ** 60))).toBe("STORAGE_FULL");
+  expect(await reasonOf(upload.write("huge", chunked("x"), { sizeBytes: 2 ** 60 }))).toBe("STORAGE_FULL");
   await upload.abort("full");
   await store.close();
 });

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { type ApiError, ModelStatus } from "@modelwire/proto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ModelStore } from "../../server/store/model-store.ts";
-import { beginUpload, bytesOf, CONFIG, chunked, header, logModel, reasonOf } from "./uploads.ts";
+import { beginUpload, bytesOf, CONFIG, chunked, commitChat, header, logModel, reasonOf } from "./uploads.ts";
 
 export interface StoreUnderTest {
   store: ModelStore;
@@ -43,7 +43,7 @@ export function modelStoreContract(title: string, open: () => Promise<StoreUnder
 
       test("write gives the size and digest of what arrived", async () => {
         const upload = await beginUpload(store);
-        expect(await upload.write("a", chunked("hello"), 5)).toEqual({
+        expect(await upload.write("a", chunked("hello"), { sizeBytes: 5 })).toEqual({
           sizeBytes: 5n,
           sha256: createHash("sha256").update("hello").digest("hex"),
         });
@@ -76,8 +76,8 @@ export function modelStoreContract(title: string, open: () => Promise<StoreUnder
       ])("a file that is %s than was said is DIGEST_MISMATCH, and the upload cannot be committed", async (_, said) => {
         const upload = await beginUpload(store);
         await upload.write("genai_config.json", chunked(CONFIG));
-        expect(await reasonOf(upload.write("a", chunked("hello"), said))).toBe("DIGEST_MISMATCH");
-        await expect(upload.commit({ report: { warnings: [] } })).rejects.toThrow(/can only be aborted/);
+        expect(await reasonOf(upload.write("a", chunked("hello"), { sizeBytes: said }))).toBe("DIGEST_MISMATCH");
+        await expect(commitChat(upload)).rejects.toThrow(/can only be aborted/);
         await upload.abort("mismatch");
       });
 
@@ -92,7 +92,7 @@ export function modelStoreContract(title: string, open: () => Promise<StoreUnder
         await upload.abort("gone");
       });
 
-      test.each(["MLmodel", "mlmodel", "registered_model_meta", "../x", "/x", "a//b"])(
+      test.each(["mlmodel", "MLmodel/x", "Registered_model_meta", "../x", "/x", "a//b"])(
         "the path %j is refused",
         async (path) => {
           const upload = await beginUpload(store);
@@ -104,7 +104,7 @@ export function modelStoreContract(title: string, open: () => Promise<StoreUnder
       test("a folder without genai_config.json is MODEL_INVALID", async () => {
         const upload = await beginUpload(store);
         await upload.write("sub/genai_config.json", chunked(CONFIG));
-        expect(await reasonOf(upload.commit({ report: { warnings: [] } }))).toBe("MODEL_INVALID");
+        expect(await reasonOf(commitChat(upload))).toBe("MODEL_INVALID");
         await upload.abort("invalid");
         expect((await store.get(upload.modelId)).status).toBe(ModelStatus.FAILED);
       });
@@ -288,11 +288,12 @@ export function modelStoreContract(title: string, open: () => Promise<StoreUnder
         },
       );
 
-      test("folder gives where genai_config.json lies", async () => {
+      test("folder gives where genai_config.json lies, and the MLmodel file", async () => {
         const { model } = await logModel(store);
-        const { path, llmFolder } = await store.folder("phi");
+        const { path, servable, mlmodel } = await store.folder("phi");
         expect(path).toBe(model.artifactLocation);
-        expect(llmFolder).toBe(`${path}/model`);
+        expect(servable).toEqual({ kind: "llm", folder: "model" });
+        expect(Object.keys(mlmodel.flavors)).toEqual(["onnxruntime_genai", "python_function"]);
       });
     });
   });

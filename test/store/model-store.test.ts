@@ -17,7 +17,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ModelStore } from "../../server/store/model-store.ts";
 import { openModelStore } from "../../server/store/open.ts";
 import { modelStoreContract } from "./model-store-contract.ts";
-import { beginUpload, bytesOf, chunked, header, logModel, reasonOf } from "./uploads.ts";
+import { beginUpload, bytesOf, chunked, commitChat, header, logModel, reasonOf } from "./uploads.ts";
 
 const folders: string[] = [];
 const newFolder = () => {
@@ -156,7 +156,7 @@ describe("on disk and in the tables", () => {
       ["data/a.bin", ""],
     ]);
     expect((await bytesOf(store, "theirs", "data/a.bin")).toString()).toBe("abc");
-    expect((await store.folder("theirs")).llmFolder).toBeNull();
+    expect((await store.folder("theirs")).servable).toMatchObject({ kind: "none" });
     for (const path of ["link", "folder/secret"])
       expect(await reasonOf(store.open("theirs", path, 0))).toBe("ARTIFACT_NOT_FOUND");
   });
@@ -185,7 +185,7 @@ describe("on disk and in the tables", () => {
     expect(await other.sweep()).toEqual({ failed: [], removed: 0 });
     expect(await store.sweep()).toEqual({ failed: [], removed: 0 });
     await other.close();
-    expect((await upload.commit({ report: { warnings: [] } })).model.status).toBe(ModelStatus.READY);
+    expect((await commitChat(upload)).model.status).toBe(ModelStatus.READY);
   });
 
   test("only uploads on their way are private to the server's user", async () => {

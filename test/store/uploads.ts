@@ -1,6 +1,7 @@
 // Logging small models to a store, for the tests beside this and for the process that crash.test.ts kills.
 import { create } from "@bufbuild/protobuf";
 import { ApiError, type LogModelHeader, LogModelHeaderSchema } from "@modelwire/proto";
+import { chatModelFiles } from "../../server/mlmodel/chat-model.ts";
 import type { ModelStore, ModelUpload } from "../../server/store/model-store.ts";
 
 export const CONFIG = '{"model": {"type": "phi3", "context_length": 128}}';
@@ -28,7 +29,15 @@ export async function logModel(
   const upload = await beginUpload(store, init);
   for (const [path, text] of Object.entries({ "genai_config.json": CONFIG, ...files }))
     await upload.write(path, chunked(text));
-  return await upload.commit({ report: { warnings: ["a warning"] } });
+  return await commitChat(upload, ["a warning"]);
+}
+
+/** Commits an ONNX LLM as the service does. */
+export async function commitChat(upload: ModelUpload, warnings: string[] = []) {
+  const staged = await upload.look();
+  if (staged.kind !== "llm") throw new Error("an ONNX LLM was expected here");
+  const texts = chatModelFiles({ ...upload.identity, ...staged, metadata: {} });
+  return await upload.commit({ texts, at: "model", warnings });
 }
 
 export async function bytesOf(store: ModelStore, ref: string, path: string, offset = 0): Promise<Buffer> {

@@ -1,5 +1,6 @@
 // The operations on a disk that must survive a crash, and what their errors mean. It must never know what it writes.
-import { type FileHandle, lstat, mkdir, open, rename, rm } from "node:fs/promises";
+import { constants } from "node:fs";
+import { appendFile, copyFile, type FileHandle, lstat, mkdir, open, rename, rm, truncate } from "node:fs/promises";
 import { ApiError } from "@modelwire/proto";
 import { type Failpoint, noFailpoint } from "../failpoint.ts";
 
@@ -30,8 +31,30 @@ export class Disk {
     return await this.#step("create", path, () => open(path, "wx"));
   }
 
-  async append(file: FileHandle, path: string, bytes: Uint8Array): Promise<void> {
-    await this.#step("write", path, () => file.appendFile(bytes));
+  /** A file that is there, to be written on from `length`; what lies behind is cut off. */
+  async reopen(path: string, length: number): Promise<FileHandle> {
+    return await this.#step("reopen", path, async () => {
+      await truncate(path, length);
+      return await open(path, constants.O_RDWR | (constants.O_NOFOLLOW ?? 0));
+    });
+  }
+
+  /** May be tried again after an error: the same bytes go to the same place. */
+  async write(file: FileHandle, path: string, bytes: Uint8Array, position: number): Promise<void> {
+    await this.#step("write", path, async () => {
+      for (let done = 0; done < bytes.length; )
+        done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
+    });
+  }
+
+  /** Adds a line of text to a file that needs no flush. */
+  async appendLine(path: string, line: string): Promise<void> {
+    await this.#step("write", path, () => appendFile(path, `${line}\n`));
+  }
+
+  /** A copy that shares its blocks where the file system can, and is independent in any case. */
+  async copy(from: string, to: string): Promise<void> {
+    await this.#step("copy", to, () => copyFile(from, to, constants.COPYFILE_FICLONE));
   }
 
   async syncFile(file: FileHandle, path: string): Promise<void> {

@@ -1,16 +1,27 @@
 // One folder on its way to a local disk. Order of a commit: files, folders from the bottom up, manifest, rename, and the
 // folder it was renamed into; each flushed before the next, since no other order is sure on every file system.
-import { createHash } from "node:crypto";
+//
+//   <claimed>/upload/    the added files
+//   <claimed>/journal    what they hold
+//   <claimed>/tree/      what appears at once: artifacts/ and the manifest
+import { createHash, type Hash } from "node:crypto";
+import { constants } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { ApiError, type ModelFile, ModelFileSchema } from "@modelwire/proto";
-import type { ArtifactWrite, WrittenFile } from "../artifact-store.ts";
-import { type Disk, exists } from "./disk.ts";
+import type { ArtifactWrite, CommitFolder, Content, FileClaim, WrittenFile } from "../artifact-store.ts";
+import type { ContentIndex } from "./content-index.ts";
+import { codeOf, type Disk, exists } from "./disk.ts";
+import type { KeptContents } from "./kept.ts";
 import { MANIFEST, manifestText } from "./manifest.ts";
 import { PathSet, refusePath } from "./path-rules.ts";
+import { UploadJournal } from "./upload-journal.ts";
 
 export interface LocalWriteDeps {
   readonly disk: Disk;
+  readonly kept: KeptContents;
+  readonly contents: ContentIndex;
   /** The folder that an artifact location means. */
   folderOf(root: string): string;
   /** @throws ApiError STORAGE_FULL when so many bytes do not fit. */
@@ -19,59 +30,138 @@ export interface LocalWriteDeps {
   release(): Promise<void>;
 }
 
+interface AddedFile {
+  readonly path: string;
+  readonly size: number;
+  readonly sha256: string;
+}
+
+const READ_BYTES = 1 << 20;
+
 export class LocalWrite implements ArtifactWrite {
   readonly folder: string;
   readonly #claimed: string;
   readonly #tree: string;
   readonly #deps: LocalWriteDeps;
+  readonly #journal: UploadJournal;
   readonly #paths = new PathSet();
-  readonly #files: { path: string; size: number; sha256: string }[] = [];
+  #files: AddedFile[] = [];
   #failed = false;
 
-  constructor(claimed: string, deps: LocalWriteDeps) {
+  private constructor(claimed: string, journal: UploadJournal, deps: LocalWriteDeps) {
     this.#claimed = claimed;
+    this.#journal = journal;
     this.#deps = deps;
     this.#tree = join(claimed, "tree");
-    this.folder = join(this.#tree, "artifacts");
+    this.folder = join(claimed, "upload");
   }
 
-  async write(path: string, chunks: AsyncIterable<Uint8Array>, expectedSize?: number): Promise<WrittenFile> {
-    this.#assertUsable();
-    this.#failed = true;
-    refusePath(path, this.#paths.add(path));
-    if (expectedSize !== undefined) await this.#deps.checkSpace(expectedSize);
+  static begin(claimed: string, deps: LocalWriteDeps): LocalWrite {
+    return new LocalWrite(claimed, UploadJournal.begin(claimed, deps.disk), deps);
+  }
+
+  /** What a dead process has left, to be aborted. */
+  static async leftBehind(claimed: string, deps: LocalWriteDeps): Promise<LocalWrite> {
+    return new LocalWrite(claimed, await UploadJournal.read(claimed, deps.disk), deps);
+  }
+
+  get paths(): readonly string[] {
+    return this.#files.map(({ path }) => path);
+  }
+
+  get sizeBytes(): bigint {
+    return this.#files.reduce((sum, { size }) => sum + BigInt(size), 0n);
+  }
+
+  async write(path: string, chunks: AsyncIterable<Uint8Array>, claim: FileClaim = {}): Promise<WrittenFile> {
+    const full = await this.#begin(path);
     const { disk } = this.#deps;
-    const full = join(this.folder, path);
-    await disk.makeFolder(dirname(full));
-    const file = await disk.create(full);
+    const { sizeBytes, sha256, offsetBytes = 0 } = claim;
+    if (sizeBytes !== undefined) await this.#checkSpace(sizeBytes - offsetBytes);
+    if (sizeBytes !== undefined && sha256 !== undefined) await this.#journal.note(path, { sizeBytes, sha256 });
     const hash = createHash("sha256");
-    let size = 0;
+    const file = offsetBytes === 0 ? await disk.create(full) : await this.#goOn(path, full, hash, claim);
+    let size = offsetBytes;
     try {
       for await (const chunk of chunks) {
-        size += chunk.length;
-        if (expectedSize !== undefined && size > expectedSize) break;
+        if (sizeBytes !== undefined && size + chunk.length > sizeBytes) {
+          size += chunk.length;
+          break;
+        }
         hash.update(chunk);
-        await disk.append(file, full, chunk);
+        await this.#withRoom(() => disk.write(file, full, chunk, size));
+        size += chunk.length;
       }
-      if (expectedSize !== undefined && size !== expectedSize) throw wrongSize(path, expectedSize, size);
+      const got = { sizeBytes: size, sha256: hash.digest("hex") };
+      const wrong = mismatch(path, claim, got);
+      if (wrong) {
+        // Were it kept, it would be gone on from the next time, and be wrong again.
+        await disk.remove(full);
+        throw wrong;
+      }
       await disk.syncFile(file, full);
+      await this.#added(path, got);
+      return { sizeBytes: BigInt(size), sha256: got.sha256 };
     } finally {
       await file.close();
     }
-    const sha256 = hash.digest("hex");
-    this.#files.push({ path, size, sha256 });
-    this.#failed = false;
-    return { sizeBytes: BigInt(size), sha256 };
   }
 
-  async commit(root: string, notes: Readonly<Record<string, unknown>>): Promise<ModelFile[]> {
+  async refer(path: string, content: Content): Promise<void> {
+    const full = await this.#begin(path);
+    const { disk, kept, contents } = this.#deps;
+    await this.#journal.note(path, content);
+    for await (const own of this.#holding(content)) {
+      await this.#withRoom(() => disk.copy(own, full));
+      if (await this.#isRight(full, content)) return await this.#added(path, content);
+    }
+    if ((await kept.take(content, full)) && (await this.#isRight(full, content)))
+      return await this.#added(path, content);
+    for (const refresh of [false, true]) {
+      if (refresh) await contents.refresh();
+      for await (const file of contents.find(content)) {
+        await this.#checkSpace(content.sizeBytes);
+        await this.#withRoom(() => disk.copy(file, full)).catch((error) => {
+          if (codeOf(error) !== "ENOENT") throw error;
+        });
+        if (await this.#isRight(full, content)) return await this.#added(path, content);
+        contents.forget(content, file);
+      }
+    }
+    throw missing(path, `has not the content with SHA-256 ${content.sha256} and ${content.sizeBytes} bytes`);
+  }
+
+  async remove(path: string): Promise<void> {
+    this.#assertUsable();
+    await this.#deps.disk.remove(join(this.folder, path));
+    this.#files = this.#files.filter((file) => file.path !== path);
+    this.#paths.delete(path);
+  }
+
+  async commit(root: string, { at, texts, notes }: CommitFolder): Promise<ModelFile[]> {
     this.#assertUsable();
     this.#failed = true;
     const { disk, folderOf } = this.#deps;
     const target = dirname(folderOf(root));
-    for (const folder of this.#folders()) await disk.syncFolder(folder);
+    const all = new PathSet();
+    const prefix = at === "" ? "" : `${at}/`;
+    this.#files = this.#files.map((file) => ({ ...file, path: prefix + file.path }));
+    for (const { path } of this.#files) all.add(path);
+    for (const path of Object.keys(texts))
+      if (all.add(path).length > 0)
+        refusePath(
+          path,
+          ["is written by the server beside the uploaded files, and one of those is in its place"],
+          "path",
+        );
+    await disk.makeFolder(this.folder);
+    const artifacts = join(this.#tree, "artifacts");
+    await disk.makeFolder(dirname(join(artifacts, at)));
+    await disk.rename(this.folder, join(artifacts, at));
+    for (const [path, text] of Object.entries(texts)) await this.#writeText(artifacts, path, text);
+    for (const folder of this.#folders()) await disk.syncFolder(join(artifacts, folder));
     const files = this.#files.sort((a, b) => (a.path < b.path ? -1 : 1));
-    await this.#writeManifest(manifestText({ files, notes }));
+    await this.#create(join(this.#tree, MANIFEST), Buffer.from(manifestText({ files, notes })));
     await disk.syncFolder(this.#tree);
     await this.#makeParents(dirname(target));
     await disk.rename(this.#tree, target);
@@ -83,7 +173,7 @@ export class LocalWrite implements ArtifactWrite {
     await this.#deps.release();
   }
 
-  async abort(root: string | undefined): Promise<void> {
+  async abort(root: string | undefined, keep: boolean): Promise<void> {
     this.#failed = true;
     const target = root === undefined ? undefined : dirname(this.#deps.folderOf(root));
     if (target !== undefined && (await exists(target))) {
@@ -91,27 +181,111 @@ export class LocalWrite implements ArtifactWrite {
       await this.#deps.disk.rename(target, join(this.#claimed, "aborted"));
       await this.#deps.disk.syncFolder(dirname(target));
     }
+    // What cannot be kept has to be sent again, and that is all.
+    if (keep) await this.#keep().catch(() => {});
     await this.#deps.release();
   }
 
-  /** The staged folders, the deepest first. */
-  #folders(): string[] {
-    const found = new Set([this.folder]);
-    for (const { path } of this.#files)
-      for (let folder = dirname(path); folder !== "."; folder = dirname(folder)) found.add(join(this.folder, folder));
-    return [...found].sort((a, b) => b.length - a.length);
+  /** Only uploads that were not put together yet: later failures are the store's own, and rare. */
+  async #keep(): Promise<void> {
+    for (const [path, content] of this.#journal.contents) await this.#deps.kept.keep(join(this.folder, path), content);
+    await this.#deps.kept.trim();
   }
 
-  async #writeManifest(text: string): Promise<void> {
-    const { disk } = this.#deps;
-    const path = join(this.#tree, MANIFEST);
-    const file = await disk.create(path);
+  /** Checks a new file's path and makes its folder; from here until {@link #added} the upload counts as failed. */
+  async #begin(path: string): Promise<string> {
+    this.#assertUsable();
+    this.#failed = true;
+    refusePath(path, this.#paths.add(path));
+    const full = join(this.folder, path);
+    await this.#deps.disk.makeFolder(dirname(full));
+    return full;
+  }
+
+  async #added(path: string, { sizeBytes, sha256 }: Content): Promise<void> {
+    await this.#journal.note(path, { sizeBytes, sha256 });
+    this.#files.push({ path, size: sizeBytes, sha256 });
+    this.#failed = false;
+  }
+
+  /** The kept beginning of a file as its own beginning, hashed. */
+  async #goOn(path: string, full: string, hash: Hash, claim: FileClaim): Promise<FileHandle> {
+    const { sizeBytes, sha256, offsetBytes = 0 } = claim;
+    const { disk, kept } = this.#deps;
+    const content = sizeBytes === undefined || sha256 === undefined ? undefined : { sizeBytes, sha256 };
+    const short = missing(path, `has less than ${offsetBytes} bytes of the beginning`);
+    if (!content || (await kept.length(content)) < offsetBytes || !(await kept.take(content, full))) throw short;
+    const file = await disk.reopen(full, offsetBytes);
     try {
-      await disk.append(file, path, Buffer.from(text));
-      await disk.syncFile(file, path);
+      if ((await hashInto(hash, file)) !== offsetBytes) throw short;
+      return file;
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  /** Whether a file of the upload holds a content, which is then on disk; removes one that does not. */
+  async #isRight(full: string, content: Content): Promise<boolean> {
+    const { disk } = this.#deps;
+    const file = await open(full, constants.O_RDWR | (constants.O_NOFOLLOW ?? 0)).catch(() => undefined);
+    if (!file) return false;
+    try {
+      const hash = createHash("sha256");
+      const right = (await hashInto(hash, file)) === content.sizeBytes && hash.digest("hex") === content.sha256;
+      if (right) await disk.syncFile(file, full);
+      else await disk.remove(full);
+      return right;
     } finally {
       await file.close();
     }
+  }
+
+  /** Files of this upload that hold a content. */
+  *#holding(content: Content): Generator<string> {
+    for (const { path, size, sha256 } of this.#files)
+      if (sha256 === content.sha256 && size === content.sizeBytes) yield join(this.folder, path);
+  }
+
+  async #checkSpace(bytes: number): Promise<void> {
+    await this.#withRoom(() => this.#deps.checkSpace(bytes));
+  }
+
+  /** Work that may be done twice. What is only kept for a next try must never be why there is no room for it. */
+  async #withRoom<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work();
+    } catch (error) {
+      const full = error instanceof ApiError && error.reason === "STORAGE_FULL";
+      if (!full || !(await this.#deps.kept.free())) throw error;
+      return await work();
+    }
+  }
+
+  async #writeText(artifacts: string, path: string, text: string): Promise<void> {
+    const bytes = Buffer.from(text);
+    await this.#deps.disk.makeFolder(dirname(join(artifacts, path)));
+    await this.#create(join(artifacts, path), bytes);
+    this.#files.push({ path, size: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") });
+  }
+
+  async #create(full: string, bytes: Uint8Array): Promise<void> {
+    const { disk } = this.#deps;
+    const file = await disk.create(full);
+    try {
+      await this.#withRoom(() => disk.write(file, full, bytes, 0));
+      await disk.syncFile(file, full);
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** The folders of all files, the deepest first; "" is the top. */
+  #folders(): string[] {
+    const found = new Set([""]);
+    for (const { path } of this.#files)
+      for (let folder = dirname(path); folder !== "."; folder = dirname(folder)) found.add(folder);
+    return [...found].sort((a, b) => b.length - a.length);
   }
 
   async #makeParents(folder: string): Promise<void> {
@@ -128,11 +302,38 @@ export class LocalWrite implements ArtifactWrite {
   }
 }
 
-function wrongSize(path: string, expected: number, actual: number): ApiError {
-  const got = actual > expected ? "more bytes" : `${actual} bytes`;
+/** Feeds a file into a hash from its beginning, and gives its length. */
+async function hashInto(hash: Hash, file: FileHandle): Promise<number> {
+  const buffer = Buffer.allocUnsafe(READ_BYTES);
+  for (let size = 0; ; ) {
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, size);
+    if (bytesRead === 0) return size;
+    hash.update(buffer.subarray(0, bytesRead));
+    size += bytesRead;
+  }
+}
+
+function mismatch(path: string, claim: FileClaim, got: Content): ApiError | undefined {
+  if (claim.sizeBytes !== undefined && claim.sizeBytes !== got.sizeBytes) {
+    const arrived = got.sizeBytes > claim.sizeBytes ? "more bytes" : `${got.sizeBytes} bytes`;
+    return new ApiError(
+      "DIGEST_MISMATCH",
+      `file "${path}": the sender said ${claim.sizeBytes} bytes, ${arrived} arrived; send the model again`,
+      { metadata: { path, expected_bytes: String(claim.sizeBytes), actual_bytes: String(got.sizeBytes) } },
+    );
+  }
+  if (claim.sha256 === undefined || claim.sha256 === got.sha256) return undefined;
   return new ApiError(
     "DIGEST_MISMATCH",
-    `file "${path}": the sender said ${expected} bytes, ${got} arrived; send the model again`,
-    { metadata: { path, expected_bytes: String(expected), actual_bytes: String(actual) } },
+    `file "${path}": its bytes have the SHA-256 ${got.sha256}, the sender said ${claim.sha256}; send the model again`,
+    { metadata: { path, expected: claim.sha256, actual: got.sha256 } },
+  );
+}
+
+function missing(path: string, what: string): ApiError {
+  return new ApiError(
+    "CONTENT_MISSING",
+    `file "${path}": the store ${what} any more; ask PlanUpload again, or send the whole file`,
+    { metadata: { path } },
   );
 }

@@ -6,15 +6,20 @@ import { isAbsolute, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 import { create } from "@bufbuild/protobuf";
 import { ApiError, type ModelFile, ModelFileSchema } from "@modelwire/proto";
-import type { ArtifactStore, Leftover } from "../artifact-store.ts";
+import type { ArtifactStore, Content, Leftover } from "../artifact-store.ts";
 import type { Failpoint } from "../failpoint.ts";
+import { ContentIndex } from "./content-index.ts";
 import { codeOf, Disk, diskFull } from "./disk.ts";
-import { LocalWrite } from "./local-write.ts";
+import { KeptContents } from "./kept.ts";
+import { LocalWrite, type LocalWriteDeps } from "./local-write.ts";
 import { manifestFile, readManifest } from "./manifest.ts";
 import { StagingArea } from "./staging.ts";
 
 /** Name of the staging area in the artifact root. MLflow's tools only look at folders that rows or digits name. */
 const STAGING = ".modelwire-staging";
+
+/** The same for contents that are kept for the next try of an upload. */
+const KEPT = ".modelwire-kept";
 
 /** What Python leaves in a model's folder when it loads it. */
 const LEFT_BY_PYTHON = new Set(["registered_model_meta", "__pycache__"]);
@@ -24,6 +29,10 @@ const DEFAULT_CHUNK_BYTES = 256 << 10;
 export interface LocalArtifactStoreOptions {
   /** Further folders under which artifacts may be read, absolute; none when absent. */
   alsoRead?: readonly string[];
+  /** Most bytes that are kept of uploads which did not come about; 64 GiB when absent. */
+  keptBytes?: number;
+  /** Milliseconds since 1970; Date.now when absent. */
+  now?: () => number;
   failpoint?: Failpoint;
 }
 
@@ -31,20 +40,31 @@ export class LocalArtifactStore implements ArtifactStore {
   readonly #roots: readonly string[];
   readonly #disk: Disk;
   readonly #staging: StagingArea;
+  readonly #kept: KeptContents;
+  readonly #contents: ContentIndex;
 
-  private constructor(roots: readonly string[], disk: Disk, staging: StagingArea) {
+  private constructor(
+    roots: readonly string[],
+    parts: { disk: Disk; staging: StagingArea; kept: KeptContents; contents: ContentIndex },
+  ) {
     this.#roots = roots;
-    this.#disk = disk;
-    this.#staging = staging;
+    this.#disk = parts.disk;
+    this.#staging = parts.staging;
+    this.#kept = parts.kept;
+    this.#contents = parts.contents;
   }
 
-  /** @param artifactRoot Absolute folder of all experiments' folders; made when absent. */
+  /** @param artifactRoot Absolute real folder of all experiments' folders; made when absent. */
   static async open(artifactRoot: string, options: LocalArtifactStoreOptions = {}): Promise<LocalArtifactStore> {
-    const disk = new Disk(options.failpoint);
+    const { failpoint, alsoRead = [], keptBytes = 64 * 2 ** 30, now = Date.now } = options;
+    const disk = new Disk(failpoint);
     // Before the staging area, whose folder is private: the models are not.
     await disk.makeFolder(artifactRoot);
+    const kept = new KeptContents(join(artifactRoot, KEPT), disk, keptBytes, now);
+    await kept.trim();
     const staging = await StagingArea.open(join(artifactRoot, STAGING), disk);
-    return new LocalArtifactStore([artifactRoot, ...(options.alsoRead ?? [])], disk, staging);
+    const contents = new ContentIndex(artifactRoot);
+    return new LocalArtifactStore([artifactRoot, ...alsoRead], { disk, staging, kept, contents });
   }
 
   checkRoot(root: string): void {
@@ -54,19 +74,29 @@ export class LocalArtifactStore implements ArtifactStore {
   async begin(id: string): Promise<LocalWrite> {
     this.#disk.assertWritable();
     const claimed = await this.#staging.claim(id);
-    return new LocalWrite(claimed, {
-      disk: this.#disk,
-      folderOf: (root) => this.#folderOf(root),
-      checkSpace: checkSpace(claimed),
-      release: () => this.#staging.release(id),
-    });
+    return LocalWrite.begin(
+      claimed,
+      this.#writeDeps(checkSpace(claimed), () => this.#staging.release(id)),
+    );
+  }
+
+  async held(contents: readonly Content[]): Promise<number[]> {
+    await this.#kept.trim();
+    await this.#contents.refresh();
+    const held: number[] = [];
+    for (const content of contents) {
+      const inModel = !(await this.#contents.find(content).next()).done;
+      held.push(inModel ? content.sizeBytes : await this.#kept.length(content));
+    }
+    return held;
   }
 
   async list(root: string): Promise<ModelFile[]> {
     const folder = await this.materialize(root);
     const manifest = await readManifest(manifestFile(folder));
-    const paths = manifest ? manifest.files.map((file) => file.path) : await walk(folder, "");
     const digests = new Map(manifest?.files.map((file) => [file.path, file]));
+    const found = (await walk(folder, "")).files;
+    const paths = manifest ? found.filter((path) => digests.has(path)) : found;
     const files: ModelFile[] = [];
     for (const path of paths.sort(byText)) {
       const stat = await lstat(join(folder, path)).catch(absent);
@@ -76,6 +106,10 @@ export class LocalArtifactStore implements ArtifactStore {
       files.push(create(ModelFileSchema, { path, sizeBytes: BigInt(stat.size), sha256 }));
     }
     return files;
+  }
+
+  async links(root: string): Promise<string[]> {
+    return (await walk(await this.materialize(root), "")).links;
   }
 
   async open(root: string, path: string, { offset = 0, chunkBytes = DEFAULT_CHUNK_BYTES } = {}) {
@@ -90,9 +124,12 @@ export class LocalArtifactStore implements ArtifactStore {
     return { file, chunks: readChunks(join(await this.materialize(root), path), offset, size, chunkBytes) };
   }
 
-  async readText(root: string, path: string): Promise<string | undefined> {
+  async readText(root: string, path: string, maxBytes: number): Promise<string | undefined> {
     const full = await this.#real(root, path);
-    return full === undefined ? undefined : await readFile(full, "utf8");
+    const info = full === undefined ? undefined : await lstat(full).catch(absent);
+    if (full === undefined || !info?.isFile()) return undefined;
+    if (info.size <= maxBytes) return await readFile(full, "utf8");
+    throw new ApiError("MODEL_INVALID", `the model's ${path} has ${info.size} bytes, more than ${maxBytes}`);
   }
 
   async materialize(root: string): Promise<string> {
@@ -107,18 +144,22 @@ export class LocalArtifactStore implements ArtifactStore {
 
   async *leftovers(): AsyncGenerator<Leftover> {
     for await (const { id, folder } of this.#staging.leftBehind()) {
-      const write = new LocalWrite(folder, {
-        disk: this.#disk,
-        folderOf: (root) => this.#folderOf(root),
-        checkSpace: async () => {},
-        release: () => this.#disk.remove(folder),
-      });
-      yield { id, discard: (root) => write.abort(root) };
+      const deps = this.#writeDeps(
+        async () => {},
+        () => this.#disk.remove(folder),
+      );
+      const write = await LocalWrite.leftBehind(folder, deps);
+      yield { id, discard: (root) => write.abort(root, true) };
     }
   }
 
   async close(): Promise<void> {
     await this.#staging.close();
+  }
+
+  #writeDeps(checkSpace: LocalWriteDeps["checkSpace"], release: LocalWriteDeps["release"]): LocalWriteDeps {
+    const folderOf = (root: string) => this.#folderOf(root);
+    return { disk: this.#disk, kept: this.#kept, contents: this.#contents, folderOf, checkSpace, release };
   }
 
   async #find(root: string, path: string): Promise<ModelFile> {
@@ -163,16 +204,21 @@ function fileUriPath(uri: string): string {
   }
 }
 
-/** All files below a folder, links and Python's leavings left out. */
-async function walk(folder: string, prefix: string): Promise<string[]> {
-  const found: string[] = [];
+/** All files and all links below a folder, Python's leavings left out. Links are not followed. */
+async function walk(folder: string, prefix: string): Promise<{ files: string[]; links: string[] }> {
+  const files: string[] = [];
+  const links: string[] = [];
   for (const entry of await readdir(join(folder, prefix), { withFileTypes: true })) {
     if (LEFT_BY_PYTHON.has(entry.name)) continue;
     const path = prefix === "" ? entry.name : `${prefix}/${entry.name}`;
-    if (entry.isDirectory()) found.push(...(await walk(folder, path)));
-    else if (entry.isFile()) found.push(path);
+    if (entry.isDirectory()) {
+      const below = await walk(folder, path);
+      files.push(...below.files);
+      links.push(...below.links);
+    } else if (entry.isFile()) files.push(path);
+    else if (entry.isSymbolicLink()) links.push(path);
   }
-  return found;
+  return { files, links };
 }
 
 /** Opened only when the first chunk is asked for, so that an iterable which nobody reads holds nothing open. */

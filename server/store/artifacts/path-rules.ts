@@ -58,6 +58,11 @@ export class PathSet {
     for (const [key, entry] of added) this.#entries.set(key, entry);
     return [];
   }
+
+  /** Takes a file's path out again; the folders on its way stay folders. */
+  delete(path: string): void {
+    this.#entries.delete(folded(path));
+  }
 }
 
 /** @throws ApiError INVALID_PATH with one violation for each problem; nothing when there are none. */
