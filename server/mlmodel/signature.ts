@@ -1,4 +1,4 @@
-// MLflow's column schemas as JSON, and the signature of chat models. Columns are described by example; MLflow's key
+// MLflow's column schemas as JSON, and the signatures of its LLM tasks. Columns are described by example; MLflow's key
 // order and spacing are made from that.
 import { type Json, pythonJson } from "./python-json.ts";
 
@@ -75,6 +75,33 @@ const CHAT_OUTPUTS: Columns = {
   "custom_outputs?": new MapOf("any"),
 };
 
+/** Input columns of the task llm/v1/completions. */
+const COMPLETIONS_INPUTS: Columns = {
+  prompt: "string",
+  "temperature?": "double",
+  "max_tokens?": "long",
+  "stop?": ["string"],
+  "n?": "long",
+  "stream?": "boolean",
+};
+
+/** Output columns of the task llm/v1/completions. */
+const COMPLETIONS_OUTPUTS: Columns = {
+  id: "string",
+  object: "string",
+  created: "long",
+  model: "string",
+  choices: [{ index: "long", text: "string", finish_reason: "string" }],
+  usage: { prompt_tokens: "long", completion_tokens: "long", total_tokens: "long" },
+};
+
+/** Output columns of the task llm/v1/embeddings. */
+const EMBEDDINGS_OUTPUTS: Columns = {
+  object: "string",
+  data: [{ index: "long", object: "string", embedding: ["double"] }],
+  usage: { prompt_tokens: "long", total_tokens: "long" },
+};
+
 /** The JSON texts of an MLmodel file's `signature`. */
 export interface SignatureJson {
   readonly inputs: string | null;
@@ -85,6 +112,16 @@ export interface SignatureJson {
 /** Sampling options are input columns in this task, so there are no params. */
 export function chatSignature(): SignatureJson {
   return { inputs: schemaJson(CHAT_INPUTS), outputs: schemaJson(CHAT_OUTPUTS), params: null };
+}
+
+/** The signature of models that go on with a text. */
+export function completionsSignature(): SignatureJson {
+  return { inputs: schemaJson(COMPLETIONS_INPUTS), outputs: schemaJson(COMPLETIONS_OUTPUTS), params: null };
+}
+
+/** The signature of models that turn a text into numbers. */
+export function embeddingsSignature(): SignatureJson {
+  return { inputs: schemaJson({ input: "string" }), outputs: schemaJson(EMBEDDINGS_OUTPUTS), params: null };
 }
 
 /** JSON of a schema of named columns. */
