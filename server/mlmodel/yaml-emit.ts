@@ -42,6 +42,11 @@ export function emitText(text: string, place: Place): string {
   return doubleQuoted(chars, place);
 }
 
+/** `text`, which reads as what it stands for, without quotes. */
+export function foldPlain(text: string, place: Place): string {
+  return fold(Array.from(text), place, "");
+}
+
 /** Which forms may hold a text. */
 function analyse(chars: readonly string[]): { plain: boolean; single: boolean; multiline: boolean } {
   const text = chars.join("");

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import { type ChatModel, chatModelFiles } from "../../server/mlmodel/chat-model.ts";
 import { LOADER_MODULE, LOADER_SOURCE } from "../../server/mlmodel/loader/loader.ts";
-import { readMlmodel, taskOf, writeMlmodel } from "../../server/mlmodel/mlmodel-file.ts";
+import { asMlflowKeeps, readMlmodel, taskOf, writeMlmodel } from "../../server/mlmodel/mlmodel-file.ts";
 import { chatSignature, schemaJson } from "../../server/mlmodel/signature.ts";
 
 const recorded = readFileSync(new URL("mlflow-3.17.2-chat.MLmodel", import.meta.url), "utf8");
@@ -49,9 +49,43 @@ describe("a file that MLflow wrote", () => {
     expect(() => readMlmodel("just text")).toThrow(/no map of keys/);
   });
 
-  test("keeps ids as text that look like numbers", () => {
-    const { other } = readMlmodel("flavors: {}\nrun_id: 1234567890123456789012345678e123\nmlflow_version: 3.17\n");
-    expect(other).toEqual({ run_id: "1234567890123456789012345678e123", mlflow_version: "3.17" });
+  test("has ids as text that look like numbers to others", () => {
+    const text = "flavors: {}\nmodel_size_bytes: 123456789012345678\nrun_id: 1234567890123456789012345678e123\n";
+    const { other } = readMlmodel(text);
+    expect(other).toEqual({ model_size_bytes: 123456789012345678n, run_id: "1234567890123456789012345678e123" });
+    expect(writeMlmodel(readMlmodel(text))).toBe(text);
+  });
+
+  test("keeps what is not as MLflow writes it: odd flavors, a signature without params, dates, keys that are no text", () => {
+    for (const text of [
+      "flavors:\n  a: null\n  b:\n    c: 1\n  d: 5\n",
+      "flavors: {}\nsignature:\n  inputs: '[]'\n  outputs: null\n",
+      "flavors: {}\nsignature:\n  inputs: 5\n  more: x\n  outputs: null\n  params: null\n",
+      "flavors: {}\nmetadata: null\nsignature: null\n",
+      "flavors: {}\nmetadata:\n- a\nsignature: text\n",
+      "flavors: {}\nmetadata:\n  at: 2024-01-01\n  size: 1.0\n  version: 3.10\n".replace("3.10", "3.1"),
+      "flavors:\n  python_function:\n    config:\n      1: a\n      2.0: b\n",
+      "flavors:\n  a: &id001\n    b: []\n  c: *id001\n",
+    ])
+      expect(writeMlmodel(readMlmodel(text)), text).toBe(text);
+  });
+});
+
+describe("a file that MLflow 3.17.2 loads and saves", () => {
+  const kept = (text: string) => writeMlmodel(asMlflowKeeps(readMlmodel(text)));
+
+  test("is the same when that release wrote it", () => {
+    expect(kept(recorded)).toBe(recorded);
+  });
+
+  test("gains the keys that are always there, and loses those that say nothing", () => {
+    expect(
+      kept(
+        "_mine: 1\nartifact_path: null\nenv_vars: null\nflavors: {}\nmetadata: null\nmlflow_version: null\nmore: null\nrun_id: null\nsignature: null\nutc_time_created: 2024-05-17 23:15:28.5\n",
+      ),
+    ).toBe(
+      "flavors: {}\nmodel_id: null\nmodel_uuid: null\nmore: null\nprompts: null\nutc_time_created: '2024-05-17 23:15:28.500000'\n",
+    );
   });
 });
 

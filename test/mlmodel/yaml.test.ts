@@ -2,17 +2,31 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { pythonFloat } from "../../server/mlmodel/python-json.ts";
 import { readYaml } from "../../server/mlmodel/yaml-read.ts";
-import { plainKind } from "../../server/mlmodel/yaml-scalar.ts";
-import { writeYaml, type YamlValue } from "../../server/mlmodel/yaml-write.ts";
+import { YamlFloat, YamlPairs, YamlTimestamp, type YamlValue } from "../../server/mlmodel/yaml-value.ts";
+import { writeYaml } from "../../server/mlmodel/yaml-write.ts";
 
-interface Table {
+type Coded =
+  | null
+  | boolean
+  | string
+  | Coded[]
+  | { int: string }
+  | { float: string }
+  | { timestamp: string }
+  | { map: [Coded, Coded][] };
+
+interface Recorded {
+  /** [text, written as a value, written as a key] */
   texts: [string, string, string][];
   documents: [YamlValue, string][];
+  /** [text, what it is read as, that written again]; the text alone when PyYAML refuses it */
+  read: ([string, Coded, string] | [string])[];
   plain: [string, { value?: null | boolean | string; int?: string; float?: string; timestamp?: true; error?: true }][];
 }
 
-const table: Table = JSON.parse(readFileSync(new URL("pyyaml-table.json", import.meta.url), "utf8"));
+const table: Recorded = JSON.parse(readFileSync(new URL("pyyaml-table.json", import.meta.url), "utf8"));
 
 describe("writing", () => {
   test("every recorded text, as a value and as a key, is written as PyYAML writes it, to the byte", () => {
@@ -25,6 +39,10 @@ describe("writing", () => {
   test("every recorded document is written as PyYAML writes it, to the byte", () => {
     for (const [document, text] of table.documents) expect(writeYaml(document)).toBe(text);
   });
+
+  test("keys may keep their order, and an entry that is undefined is left out", () => {
+    expect(writeYaml({ b: 1, a: undefined, c: [] }, { sortKeys: false })).toBe("b: 1\nc: []\n");
+  });
 });
 
 describe("reading", () => {
@@ -35,39 +53,110 @@ describe("reading", () => {
     }
   });
 
+  // What YAML forbids and PyYAML takes: quoted text that goes on left of its key, or behind a tab; a colon in an anchor.
+  const stricter = /Missing closing|a tab stands where only spaces may|k0: cannot be an anchor/;
+
+  test("every recorded document, bent ones too, is read and written again as PyYAML does, or refused with it", () => {
+    const wrong: unknown[] = [];
+    for (const [text, ...expected] of table.read) {
+      const found = refusalOf(() => readYaml(text, "f"));
+      if (found.refused !== undefined && stricter.test(found.refused)) continue;
+      if (found.refused !== undefined ? expected.length > 0 : expected.length === 0)
+        wrong.push([text, expected, found]);
+      else if (found.refused === undefined) {
+        const [value, again] = expected;
+        if (JSON.stringify(sorted(coded(found.value))) !== JSON.stringify(sorted(value ?? null)))
+          wrong.push([text, value, coded(found.value)]);
+        // A scalar alone is written with an end mark, which no file here needs.
+        else if (!again?.endsWith("\n...\n") && writeYaml(found.value) !== again)
+          wrong.push([text, again, writeYaml(found.value)]);
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
+
   test("a scalar without quotes means what it means to PyYAML", () => {
     for (const [text, loaded] of table.plain) {
-      if (loaded.error) continue;
-      const { k: value } = readYaml(`k: ${text}\n`, "f") as { k: unknown };
-      if (loaded.timestamp) expect(plainKind(text), text).toBe("timestamp");
-      else if (loaded.int !== undefined) expect(String(value), text).toBe(loaded.int);
-      else if (loaded.float !== undefined)
-        expect(value, text).toBe(Number(loaded.float.replace("inf", "Infinity").replace("nan", "NaN")));
+      const read = () => (readYaml(`k: ${text}\n`, "f") as { k: YamlValue }).k;
+      if (loaded.error) {
+        expect(read, text).toThrow(/is no YAML/);
+        continue;
+      }
+      const value = read();
+      if (loaded.timestamp) expect(value, text).toBeInstanceOf(YamlTimestamp);
+      else if (loaded.value === undefined) expect(coded(value), text).toEqual(loaded);
       else expect(value, text).toBe(loaded.value);
     }
   });
 
-  test("an 18-digit id is exact, and a key for text keeps the text", () => {
-    expect(readYaml("a: 123456789012345678\nrun_id: 0017\n", "f", { textKeys: new Set(["run_id"]) })).toEqual({
-      a: 123456789012345678n,
-      run_id: "0017",
-    });
+  test("line ends of any kind and a byte order mark change nothing", () => {
+    expect(readYaml("\ufeffa: 1\r\nb:\r- x\r\n", "f")).toEqual({ a: 1, b: ["x"] });
   });
 
-  test("what is no plain data, or no YAML, is refused with the file's name", () => {
-    expect(() => readYaml("a: !!python/object/apply:os.system ['id']", "MLmodel")).toThrow(/^MLmodel is no YAML/);
-    expect(() => readYaml("a: [1", "MLmodel")).toThrow(/^MLmodel is no YAML/);
+  test("a refusal names the file and the line", () => {
+    expect(() => readYaml("a: 1\nb: !!python/object/apply:os.system ['id']", "MLmodel")).toThrow(
+      /^MLmodel is no YAML that can be read: line 2: the tag .*os\.system is none/,
+    );
+    expect(() => readYaml("a: b\n\nc: [1\n", "MLmodel")).toThrow(/^MLmodel is no YAML that can be read: line 4: /);
+    expect(() => readYaml("a: b\n\u0000", "MLmodel")).toThrow(/line 2: a character that cannot be printed/);
+  });
+});
+
+describe("a hostile file", () => {
+  const cases: [string, string, RegExp][] = [
+    [
+      "a few lines of aliases that unfold into a billion values",
+      Array.from({ length: 12 }, (_, i) => `a${i}: &a${i} [${Array(10).fill(i === 0 ? "x" : `*a${i - 1}`)}]`).join(
+        "\n",
+      ),
+      /line 6: it unfolds into more than 250000 values/,
+    ],
+    [
+      "merge keys that unfold into a billion entries",
+      `m0: &m0 {${Array.from({ length: 100 }, (_, i) => `k${i}: 1`)}}\n${Array.from({ length: 40 }, (_, i) => `m${i + 1}: &m${i + 1} {<<: [${Array(100).fill(`*m${i}`)}]}`).join("\n")}`,
+      /line \d+: it unfolds into more than 250000 values/,
+    ],
+    [
+      "a long text that is named a thousand times",
+      `a: &a ${"x".repeat(100_000)}\nb: [${Array(1000).fill("*a")}]`,
+      /line 2: it unfolds into more than 16777216 characters/,
+    ],
+    ["a list that holds itself", "a: &a [*a]", /line 1: what the anchor a names holds itself/],
+    ["a map that merges itself", "a: &a {<<: *a}", /line 1: what the anchor a names holds itself/],
+    ["depth in brackets", "[".repeat(1e6), /line 1: more than 200 collections/],
+    ["depth in dashes", "- ".repeat(1e6), /line 1: more than 200 collections/],
+    ["depth in question marks", "? ".repeat(1e6), /line 1: more than 200 collections/],
+    [
+      "depth in indentation",
+      Array.from({ length: 3000 }, (_, i) => `${" ".repeat(i)}a:`).join("\n"),
+      /line \d+: more than 200 collections/,
+    ],
+    ["100 MB", "a: b\n".repeat(20_000_000), /more than 16777216 characters/],
+    ["a million lines", "a:\n".repeat(1_000_000), /more than 1000000 words and marks/],
+    ["a hundred thousand documents", "--- a\n".repeat(100_000), /line 2: a second document/],
+    ["an int of a million digits", `a: ${"9".repeat(1_000_000)}`, /more than 4300 digits/],
+    ["UTF-16 that was read as UTF-8", "\ufffd\ufffda\0:\0 \0b\0", /line 1: a character that cannot be printed/],
+  ];
+
+  test.each(cases)("%s is refused in bounded time", (_, text, message) => {
+    const start = performance.now();
+    expect(() => readYaml(text, "MLmodel")).toThrow(message);
+    // Ten times what it takes on a slow machine.
+    expect(performance.now() - start).toBeLessThan(30_000);
   });
 
-  test("a few lines of aliases do not unfold into a billion values", () => {
-    const lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"];
-    for (let i = 1; i < 12; i++)
-      lines.push(
-        `a${i}: &a${i} [${Array(10)
-          .fill(`*a${i - 1}`)
-          .join(", ")}]`,
-      );
-    expect(() => readYaml(lines.join("\n"), "MLmodel")).toThrow(/more than 100000 values/);
+  test("a hundred thousand keys take time in proportion to their number", () => {
+    const text = Array.from({ length: 100_000 }, (_, i) => `k${i}: v\n`).join("");
+    const value = readYaml(text, "MLmodel") as object;
+    expect(Object.keys(value).length).toBe(100_000);
+    expect(readYaml(writeYaml(value as YamlValue), "MLmodel")).toEqual(value);
+  });
+
+  test("__proto__ is a key like another", () => {
+    const value = readYaml("__proto__: {polluted: 1}\nconstructor: 2\n", "MLmodel");
+    expect(Object.keys(value as object)).toEqual(["__proto__", "constructor"]);
+    expect(({} as { polluted?: number }).polluted).toBeUndefined();
+    expect(writeYaml(value)).toBe("__proto__:\n  polluted: 1\nconstructor: 2\n");
   });
 });
 
@@ -96,3 +185,35 @@ describe("both", () => {
     );
   });
 });
+
+function refusalOf(read: () => YamlValue): { value: YamlValue; refused?: undefined } | { refused: string } {
+  try {
+    return { value: read() };
+  } catch (error) {
+    return { refused: (error as Error).message };
+  }
+}
+
+function coded(value: YamlValue): Coded {
+  if (value === null || typeof value === "boolean" || typeof value === "string") return value;
+  if (value instanceof YamlTimestamp) return { timestamp: value.text };
+  if (value instanceof YamlFloat) return { float: pythonFloat(value.value) };
+  if (typeof value === "number" && !Number.isSafeInteger(value))
+    return {
+      float: Number.isFinite(value)
+        ? pythonFloat(value)
+        : String(value).replace("Infinity", "inf").replace("NaN", "nan"),
+    };
+  if (typeof value === "bigint" || typeof value === "number") return { int: String(value) };
+  if (Array.isArray(value)) return (value as readonly YamlValue[]).map(coded);
+  const pairs = value instanceof YamlPairs ? value.pairs : Object.entries(value as Record<string, YamlValue>);
+  return { map: pairs.map(([key, item]) => [coded(key), coded(item)]) };
+}
+
+/** Maps in one order: JavaScript moves keys that look like array indexes. */
+function sorted(value: Coded): Coded {
+  if (Array.isArray(value)) return value.map(sorted);
+  if (typeof value !== "object" || value === null || !("map" in value)) return value;
+  const pairs = value.map.map(([key, item]): [Coded, Coded] => [key, sorted(item)]);
+  return { map: pairs.sort(([a], [b]) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)) };
+}
