@@ -27,7 +27,10 @@ export function tokenize(model: Parts, source: TokenSource, pieces: boolean): To
   return pieces ? { ids, pieces: ids.map((id) => model.tokenizer.token(id) ?? "") } : { ids };
 }
 
-/** @throws InferenceError INVALID_OPTION with every id that the model does not have */
+/** Violations listed of one call; a list of ids may be as long as a message. */
+const mostViolations = 100;
+
+/** @throws InferenceError INVALID_OPTION with the ids that the model does not have */
 export function detokenize({ tokenizer, info }: LoadedModel, ids: readonly number[], special: boolean): string {
   const violations = ids.flatMap((id, index): Violation[] => {
     if (Number.isInteger(id) && id >= 0 && id < info.vocabSize) return [];
@@ -35,6 +38,8 @@ export function detokenize({ tokenizer, info }: LoadedModel, ids: readonly numbe
     return [{ field: `token_ids[${index}]`, description }];
   });
   if (violations.length > 0)
-    throw new InferenceError("INVALID_OPTION", `${violations.length} token ids are not of this model.`, { violations });
+    throw new InferenceError("INVALID_OPTION", `${violations.length} token ids are not of this model.`, {
+      violations: violations.slice(0, mostViolations),
+    });
   return tokenizer.decode(special ? ids : ids.filter((id) => !tokenizer.isHidden(id)));
 }

@@ -29,9 +29,13 @@ export class TextStream {
   /** Where in the window the ids begin that came after the last complete character. */
   #fresh = 0;
 
-  constructor(tokens: TokenDecoder, stops: readonly string[] = []) {
+  /** @param before ids of a text that this one goes on with: whether a space comes first depends on them */
+  constructor(tokens: TokenDecoder, stops: readonly string[] = [], before: readonly number[] = []) {
     this.#tokens = tokens;
     this.#stops = new StopStrings(stops);
+    this.#window = before.slice(-keptOfWindow);
+    this.#fresh = this.#window.length;
+    this.#given = this.#fresh === 0 ? 0 : tokens.decode(this.#window).length;
   }
 
   /** The text that this token completes, often none. Not after a stop. */
