@@ -20,7 +20,7 @@ import type { GenerateEvent, InferenceHost } from "../inference/host.ts";
 import type { CallContext } from "../rpc/context.ts";
 import { checkChat, toGenerateOptions } from "./chat-options.ts";
 import { fromInference } from "./inference-errors.ts";
-import { durationOf, optionsInForce } from "./inference-messages.ts";
+import { durationOf, optionsInForce, plainMessage } from "./inference-messages.ts";
 import type { ModelLoader } from "./model-loader.ts";
 
 export function chatService(
@@ -37,7 +37,7 @@ export function chatService(
     const choices: ChoiceEnd[] = [];
     const generation = {
       model: modelId,
-      messages: request.messages.map(plain),
+      messages: request.messages.map(plainMessage),
       options: toGenerateOptions(request.options),
     };
     try {
@@ -68,11 +68,6 @@ export function chatService(
       return fold(end, texts);
     },
   };
-}
-
-/** A message as the worker thread takes it: without protobuf-es's own properties. */
-function plain({ role, content, name }: ChatRequest["messages"][number]) {
-  return { role, content, ...(name !== undefined && { name }) };
 }
 
 function delta({ index, text, tokenIds }: GenerateEvent & { type: "delta" }): StreamChatResponse {

@@ -1,8 +1,9 @@
 // The inference side's plain values as messages of the wire.
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import type { GenerationOptionsSchema, LoadedModelSchema } from "@modelwire/proto";
-import type { GenerateOptions, ModelInfo } from "../inference/host.ts";
+import { type ChatMessage, type GenerationOptionsSchema, type LoadedModelSchema, ModelEngine } from "@modelwire/proto";
+import type { GenerateOptions } from "../inference/host.ts";
+import type { InMemory } from "./model-loader.ts";
 
 /** Milliseconds → Duration, to the microsecond: protobuf-es takes whole milliseconds only. */
 export function durationOf(ms: number) {
@@ -28,16 +29,22 @@ export function optionsInForce(o: GenerateOptions): MessageInitShape<typeof Gene
   };
 }
 
-export function loadedModel(info: ModelInfo, name: string): MessageInitShape<typeof LoadedModelSchema> {
-  const { key: modelId, contextLength, vocabSize, maxSequences, loadMs, defaults, warnings } = info;
+export function loadedModel({ kind, info, name }: InMemory): MessageInitShape<typeof LoadedModelSchema> {
+  const { key: modelId, loadMs, warnings } = info;
+  const common = { modelId, name, loadTime: durationOf(loadMs), warnings: [...warnings] };
+  if (kind === "onnx") return { ...common, engine: ModelEngine.GRAPH };
+  const { contextLength, vocabSize, maxSequences, defaults } = info;
   return {
-    modelId,
-    name,
+    ...common,
+    engine: ModelEngine.DECODER,
     contextLength,
     vocabSize,
     maxSequences,
-    warnings,
-    loadTime: durationOf(loadMs),
     defaults: optionsInForce(defaults),
   };
+}
+
+/** A message as the worker thread takes it: without protobuf-es's own properties. */
+export function plainMessage({ role, content, name }: ChatMessage) {
+  return { role, content, ...(name !== undefined && { name }) };
 }

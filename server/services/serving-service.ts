@@ -11,15 +11,15 @@ export function servingService(
 ): ServiceHandlers<typeof ServingService, CallContext> {
   return {
     async loadModel({ model }, { signal }) {
-      const loaded = await loader.load(required(model), signal);
-      return { model: loadedModel(loaded.info, loaded.model.name) };
+      const loaded = await loader.loadAny(required(model), signal);
+      return { model: loadedModel({ ...loaded, name: loaded.model.name }) };
     },
     async unloadModel({ model }) {
       await loader.unload((await store.get(required(model))).modelId);
       return {};
     },
     async listLoadedModels() {
-      return { models: loader.loaded().map(({ info, name }) => loadedModel(info, name)) };
+      return { models: loader.loaded().map(loadedModel) };
     },
   };
 }

@@ -17,8 +17,8 @@ export type Staged =
     }
   /** @property graph Name of the .onnx file, at the top. */
   | { readonly kind: "onnx"; readonly folder: string; readonly graph: string }
-  /** @property text That of the uploaded MLmodel file. */
-  | { readonly kind: "mlflow"; readonly folder: string; readonly mlmodel: Mlmodel; readonly text: string };
+  /** @property paths All its files, relative to `folder`. */
+  | { readonly kind: "mlflow"; readonly folder: string; readonly mlmodel: Mlmodel; readonly paths: readonly string[] };
 
 export const MLMODEL = "MLmodel";
 const GENAI_CONFIG = "genai_config.json";
@@ -32,8 +32,7 @@ export const MAX_TEXT_BYTES = 64 << 20;
  */
 export async function lookAt(folder: string, paths: readonly string[]): Promise<Staged> {
   if (paths.includes(MLMODEL)) {
-    const text = await readText(folder, MLMODEL);
-    return { kind: "mlflow", folder, mlmodel: readMlmodel(text), text };
+    return { kind: "mlflow", folder, mlmodel: readMlmodel(await readText(folder, MLMODEL)), paths };
   }
   if (paths.includes(GENAI_CONFIG)) return { kind: "llm", folder, ...genaiFacts(await readText(folder, GENAI_CONFIG)) };
   const graphs = paths.filter((path) => !path.includes("/") && path.toLowerCase().endsWith(".onnx"));

@@ -2,8 +2,8 @@
 // @generated from file modelwire/inference/v1/serving_service.proto (package modelwire.inference.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration } from "@bufbuild/protobuf/wkt";
 import type { GenerationOptions } from "./chat_pb.ts";
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file modelwire/inference/v1/serving_service.proto.
  */
 export const file_modelwire_inference_v1_serving_service: GenFile = /*@__PURE__*/
-  fileDesc("Cixtb2RlbHdpcmUvaW5mZXJlbmNlL3YxL3NlcnZpbmdfc2VydmljZS5wcm90bxIWbW9kZWx3aXJlLmluZmVyZW5jZS52MSLtAQoLTG9hZGVkTW9kZWwSEAoIbW9kZWxfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIWCg5jb250ZXh0X2xlbmd0aBgDIAEoBRISCgp2b2NhYl9zaXplGAQgASgFEhUKDW1heF9zZXF1ZW5jZXMYBSABKAUSLAoJbG9hZF90aW1lGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjsKCGRlZmF1bHRzGAcgASgLMikubW9kZWx3aXJlLmluZmVyZW5jZS52MS5HZW5lcmF0aW9uT3B0aW9ucxIQCgh3YXJuaW5ncxgIIAMoCSIhChBMb2FkTW9kZWxSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJIkcKEUxvYWRNb2RlbFJlc3BvbnNlEjIKBW1vZGVsGAEgASgLMiMubW9kZWx3aXJlLmluZmVyZW5jZS52MS5Mb2FkZWRNb2RlbCIjChJVbmxvYWRNb2RlbFJlcXVlc3QSDQoFbW9kZWwYASABKAkiFQoTVW5sb2FkTW9kZWxSZXNwb25zZSIZChdMaXN0TG9hZGVkTW9kZWxzUmVxdWVzdCJPChhMaXN0TG9hZGVkTW9kZWxzUmVzcG9uc2USMwoGbW9kZWxzGAEgAygLMiMubW9kZWx3aXJlLmluZmVyZW5jZS52MS5Mb2FkZWRNb2RlbDLWAgoOU2VydmluZ1NlcnZpY2USYAoJTG9hZE1vZGVsEigubW9kZWx3aXJlLmluZmVyZW5jZS52MS5Mb2FkTW9kZWxSZXF1ZXN0GikubW9kZWx3aXJlLmluZmVyZW5jZS52MS5Mb2FkTW9kZWxSZXNwb25zZRJmCgtVbmxvYWRNb2RlbBIqLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuVW5sb2FkTW9kZWxSZXF1ZXN0GisubW9kZWx3aXJlLmluZmVyZW5jZS52MS5VbmxvYWRNb2RlbFJlc3BvbnNlEnoKEExpc3RMb2FkZWRNb2RlbHMSLy5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLkxpc3RMb2FkZWRNb2RlbHNSZXF1ZXN0GjAubW9kZWx3aXJlLmluZmVyZW5jZS52MS5MaXN0TG9hZGVkTW9kZWxzUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_duration, file_modelwire_inference_v1_chat]);
+  fileDesc("Cixtb2RlbHdpcmUvaW5mZXJlbmNlL3YxL3NlcnZpbmdfc2VydmljZS5wcm90bxIWbW9kZWx3aXJlLmluZmVyZW5jZS52MSKiAgoLTG9hZGVkTW9kZWwSEAoIbW9kZWxfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIWCg5jb250ZXh0X2xlbmd0aBgDIAEoBRISCgp2b2NhYl9zaXplGAQgASgFEhUKDW1heF9zZXF1ZW5jZXMYBSABKAUSLAoJbG9hZF90aW1lGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjsKCGRlZmF1bHRzGAcgASgLMikubW9kZWx3aXJlLmluZmVyZW5jZS52MS5HZW5lcmF0aW9uT3B0aW9ucxIQCgh3YXJuaW5ncxgIIAMoCRIzCgZlbmdpbmUYCSABKA4yIy5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLk1vZGVsRW5naW5lIiEKEExvYWRNb2RlbFJlcXVlc3QSDQoFbW9kZWwYASABKAkiRwoRTG9hZE1vZGVsUmVzcG9uc2USMgoFbW9kZWwYASABKAsyIy5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLkxvYWRlZE1vZGVsIiMKElVubG9hZE1vZGVsUmVxdWVzdBINCgVtb2RlbBgBIAEoCSIVChNVbmxvYWRNb2RlbFJlc3BvbnNlIhkKF0xpc3RMb2FkZWRNb2RlbHNSZXF1ZXN0Ik8KGExpc3RMb2FkZWRNb2RlbHNSZXNwb25zZRIzCgZtb2RlbHMYASADKAsyIy5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLkxvYWRlZE1vZGVsKl0KC01vZGVsRW5naW5lEhwKGE1PREVMX0VOR0lORV9VTlNQRUNJRklFRBAAEhgKFE1PREVMX0VOR0lORV9ERUNPREVSEAESFgoSTU9ERUxfRU5HSU5FX0dSQVBIEAIy1gIKDlNlcnZpbmdTZXJ2aWNlEmAKCUxvYWRNb2RlbBIoLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuTG9hZE1vZGVsUmVxdWVzdBopLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuTG9hZE1vZGVsUmVzcG9uc2USZgoLVW5sb2FkTW9kZWwSKi5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLlVubG9hZE1vZGVsUmVxdWVzdBorLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuVW5sb2FkTW9kZWxSZXNwb25zZRJ6ChBMaXN0TG9hZGVkTW9kZWxzEi8ubW9kZWx3aXJlLmluZmVyZW5jZS52MS5MaXN0TG9hZGVkTW9kZWxzUmVxdWVzdBowLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuTGlzdExvYWRlZE1vZGVsc1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_google_protobuf_duration, file_modelwire_inference_v1_chat]);
 
 /**
  * LoadedModel is a model in memory.
@@ -77,6 +77,13 @@ export type LoadedModel = Message<"modelwire.inference.v1.LoadedModel"> & {
    * @generated from field: repeated string warnings = 8;
    */
   warnings: string[];
+
+  /**
+   * What runs it. Of a plain ONNX model the fields about tokens and sequences are 0, and there are no defaults.
+   *
+   * @generated from field: modelwire.inference.v1.ModelEngine engine = 9;
+   */
+  engine: ModelEngine;
 };
 
 /**
@@ -199,6 +206,40 @@ export type ListLoadedModelsResponse = Message<"modelwire.inference.v1.ListLoade
  */
 export const ListLoadedModelsResponseSchema: GenMessage<ListLoadedModelsResponse> = /*@__PURE__*/
   messageDesc(file_modelwire_inference_v1_serving_service, 6);
+
+/**
+ * ModelEngine is what runs a model.
+ *
+ * @generated from enum modelwire.inference.v1.ModelEngine
+ */
+export enum ModelEngine {
+  /**
+   * Not told.
+   *
+   * @generated from enum value: MODEL_ENGINE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The decoder, token by token: an ONNX LLM.
+   *
+   * @generated from enum value: MODEL_ENGINE_DECODER = 1;
+   */
+  DECODER = 1,
+
+  /**
+   * One run per prediction: a plain ONNX model.
+   *
+   * @generated from enum value: MODEL_ENGINE_GRAPH = 2;
+   */
+  GRAPH = 2,
+}
+
+/**
+ * Describes the enum modelwire.inference.v1.ModelEngine.
+ */
+export const ModelEngineSchema: GenEnum<ModelEngine> = /*@__PURE__*/
+  enumDesc(file_modelwire_inference_v1_serving_service, 0);
 
 /**
  * ServingService says which models are in memory, and changes that.
