@@ -141,7 +141,7 @@ class GenAIModel:
         parameters.set_search_options(**self._search_options(request, index), max_length=len(ids) + limit)
         stream = self._tokenizer.create_stream()
         stops = StopStrings(request["stop"])
-        count, first = 0, True
+        count, first = 0, request["messages"] is not None
         with self._lock:
             generator = self._og.Generator(self._model, parameters)
             generator.append_tokens(ids)
@@ -156,7 +156,8 @@ class GenAIModel:
                     return
                 text = stream.decode(token)
                 if first:
-                    # A SentencePiece tokenizer writes its word mark before the first word too.
+                    # A SentencePiece tokenizer writes its word mark before the first word of an answer too. What goes on
+                    # with a prompt keeps its space.
                     text = text.lstrip(" ")
                     first = not text
                 out, found = stops.push(text)
