@@ -1,0 +1,135 @@
+// A column becomes one of a scalar type of MLflow's, if that is safe: mlflow.models.utils._enforce_mlflow_datatype. It
+// never knows where the column lies.
+import { type Data, DateTime, type Dtype, type NdArray } from "../data.ts";
+import type { ScalarName } from "../schema.ts";
+import { convertValue, exactDouble } from "./convert-value.ts";
+import { isNumeric, itemsOf, KINDS, packed, plain, widthOf } from "./element-types.ts";
+import { lossOf, Misfit } from "./findings.ts";
+import { inferColumn } from "./infer-column.ts";
+import { NUMPY_NAMES, nameText, typeName } from "./python-words.ts";
+import { inRange, parseTime } from "./time-text.ts";
+
+/** The element type that an enforced column has, where it does not stay an object. */
+export const DTYPES: Readonly<Record<ScalarName, Dtype>> = {
+  boolean: "bool",
+  integer: "int32",
+  long: "int64",
+  float: "float32",
+  double: "float64",
+  string: "str",
+  binary: "bytes",
+  datetime: "datetime64[ns]",
+};
+
+const HINT =
+  " Hint: the type mismatch is likely caused by missing values. Integer columns in python can not represent missing values" +
+  " and are therefore encoded as floats.";
+
+/**
+ * The column itself when it fits already.
+ *
+ * @param name of the column, for the message; empty inside of nested types.
+ * @throws Misfit in MLflow's words.
+ */
+export function enforceColumn(name: string | number, column: NdArray, type: ScalarName): NdArray {
+  const wanted = DTYPES[type];
+  if (column.dtype === wanted) return column;
+  const text = type === "string" || type === "binary";
+  const values = column.dtype === "object" && !text ? inferColumn(column.items) : column;
+  const { dtype } = values;
+  if (dtype === wanted || (text && (dtype === "object" || (dtype === "str" && type === "binary")))) return values;
+  if (dtype === "object") {
+    if (type === "boolean") return values;
+    if (type === "datetime") return naming(name, type, () => timesOf(values.items));
+    if (type === "double") return naming(name, type, () => numbersOf(values.items));
+  }
+  if (isUpcast(dtype, wanted) || (dtype === "int64" && KINDS[wanted] === "f" && allZeroOrOne(values)))
+    return packed(
+      wanted,
+      values.shape,
+      itemsOf(values).map((item) => convertValue(item, wanted)),
+    );
+  throw new Misfit(
+    `Incompatible input types for column ${name === "" ? "" : columnText(name)}. Can not safely convert ${dtype} to ${NUMPY_NAMES[type]}.${hintFor(values, wanted)}`,
+    `The signature wants ${type}.`,
+  );
+}
+
+function columnText(name: string | number): string {
+  return typeof name === "number" ? String(name) : nameText(name).slice(1, -1);
+}
+
+function isUpcast(from: Dtype, to: Dtype): boolean {
+  const [kind, wanted] = [KINDS[from], KINDS[to]];
+  if (!isNumeric(from) || !isNumeric(to)) return false;
+  if (kind === wanted) return widthOf(from) <= widthOf(to);
+  if (kind === "u" && wanted === "i") return widthOf(from) < widthOf(to);
+  return (kind === "i" || kind === "u") && to === "float64" && widthOf(from) <= 6;
+}
+
+function allZeroOrOne(column: NdArray): boolean {
+  return itemsOf(column).every((item) => item === 0n || item === 1n);
+}
+
+function hintFor(column: NdArray, wanted: Dtype): string {
+  if (column.dtype !== "float64" || KINDS[wanted] !== "i") return "";
+  const items = itemsOf(column) as readonly number[];
+  return items.some(Number.isNaN) && items.every((item) => Number.isNaN(item) || Number.isInteger(item)) ? HINT : "";
+}
+
+function naming(name: string | number, type: ScalarName, convert: () => NdArray): NdArray {
+  try {
+    return convert();
+  } catch (error) {
+    if (!(error instanceof Misfit)) throw error;
+    throw new Misfit(
+      `Failed to convert column ${name === "" ? "" : columnText(name)} from type object to ${type}. ${error.message}`,
+      error.remedy,
+    );
+  }
+}
+
+/** `pandas.to_datetime` and `astype("datetime64[ns]")` of a column of any type. @throws Misfit */
+export function timesOf(items: readonly Data[]): NdArray {
+  let layout = "";
+  const times = items.map((item) => {
+    const value = plain(item);
+    if (value === null || (typeof value === "number" && Number.isNaN(value)) || value === "nan") return null;
+    if (value instanceof DateTime) return inRange(value);
+    if (typeof value === "bigint") return convertValue(value, "datetime64[ns]");
+    if (typeof value !== "string") throw lossOf(typeName(value), "datetime64[ns]", "Send a time in ISO 8601.");
+    const parsed = parseTime(value);
+    if (parsed.zoned)
+      throw new Misfit(
+        "Please ensure that the input data of datetime column only contains timezone-naive datetime objects.",
+        "Send UTC without a zone.",
+      );
+    if (layout !== "" && parsed.layout !== "" && layout !== parsed.layout)
+      throw new Misfit("The times of a column are written in different ways.", "Write all of them alike.");
+    layout ||= parsed.layout;
+    return parsed.time && inRange(parsed.time);
+  });
+  return packed("datetime64[ns]", [items.length], times);
+}
+
+/** `pandas.to_numeric` of a column of objects, which may give whole numbers. @throws Misfit */
+function numbersOf(items: readonly Data[]): NdArray {
+  const numbers = items.map(numberOf);
+  const floats = numbers.some((number) => typeof number === "number");
+  if (!floats) return inferColumn(numbers);
+  const doubles = numbers.map((number) => (typeof number === "bigint" ? exactDouble(number) : number));
+  return packed("float64", [items.length], doubles);
+}
+
+function numberOf(item: Data): bigint | number {
+  const value = plain(item);
+  if (value === null) return Number.NaN;
+  if (typeof value === "number" || typeof value === "bigint") return value;
+  if (typeof value === "boolean") return value ? 1n : 0n;
+  if (typeof value === "string" && value.length <= 1000) {
+    const text = value.trim();
+    if (/^[+-]?\d+$/.test(text)) return convertValue(text, "int64") as bigint;
+    if (text !== "" && !text.includes("_") && !/nan/i.test(text)) return convertValue(text, "float64") as number;
+  }
+  throw lossOf(typeName(value), "float64", "Send numbers.");
+}
