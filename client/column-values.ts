@@ -16,8 +16,11 @@ type ColumnType =
 /** The columns of a model's input. */
 export class InputColumns {
   readonly #types: ReadonlyMap<string, ColumnType>;
-  /** How many columns have numbers for names: 0, 1, 2 and so on, as those of a table without names; 0 when any has a name. */
-  readonly numbered: number;
+  /**
+   * How many columns there are when they have no names: none at all, or the numbers 0, 1, 2 and so on of a table without
+   * column names. 0 when they have names, or when it is a single one without.
+   */
+  readonly nameless: number;
   /** Whether MLflow would take a lone object for columns of many rows: then it must be sent as a row. */
   readonly onlyAsRows: boolean;
 
@@ -27,8 +30,10 @@ export class InputColumns {
    */
   constructor(schema: string) {
     const columns = columnsOf(schema);
-    this.#types = new Map(columns.map((column) => [String(column.name), column]));
-    this.numbered = columns.every(({ name }, i) => name === i) ? columns.length : 0;
+    this.#types = new Map(columns.map((column, i) => [String(column.name ?? i), column]));
+    const numbered = columns.every(({ name }, i) => name === i);
+    const bare = columns.length > 1 && columns.every(({ name, type }) => name === undefined && type !== "tensor");
+    this.nameless = numbered || bare ? columns.length : 0;
     const some = (...types: string[]) => columns.some(({ type }) => types.includes(type));
     this.onlyAsRows = some("map", "any") && !some("array", "object");
   }

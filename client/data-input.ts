@@ -36,8 +36,8 @@ export function toDataInput(
   as?: InputForm,
   columns?: InputColumns,
 ): MessageInitShape<typeof DataInputSchema> {
-  const form = as ?? formOf(data);
-  return { form: checked((writer) => new FormWriter(writer, columns).write(data, form, as === undefined)) };
+  const given = as === undefined ? arranged(data, columns) : { form: as, data };
+  return { form: checked((writer) => new FormWriter(writer, columns).write(given.data, given.form)) };
 }
 
 /** The output: text for a JSON body, else data. A lone tensor without a name stands alone. */
@@ -60,6 +60,29 @@ export function fromDataOutput(output: DataOutput | undefined): ModelOutput {
   }
 }
 
+interface Given {
+  form: InputForm;
+  data: unknown;
+}
+
+/** The form that says to MLflow what the data looks like. */
+function arranged(data: unknown, columns: InputColumns | undefined): Given {
+  const rows = Array.isArray(data) ? data : [data];
+  const cells = columns?.nameless ? rows.map((row) => cellsOf(row, columns.nameless)) : [];
+  if (cells.length > 0 && cells.every((row) => row !== undefined))
+    return { form: "dataframe_split", data: { data: cells } };
+  if (columns?.onlyAsRows && isPlainObject(data)) return { form: "dataframe_records", data: [data] };
+  return { form: formOf(data), data };
+}
+
+/** A row of a table without column names: a list, or an object with the keys 0, 1, 2 and so on. */
+function cellsOf(row: unknown, width: number): readonly unknown[] | undefined {
+  if (Array.isArray(row)) return row;
+  if (!isPlainObject(row) || Object.keys(row).some((key, i) => key !== String(i))) return undefined;
+  const cells = Object.values(row);
+  return cells.length === width ? cells : undefined;
+}
+
 function formOf(data: unknown): InputForm {
   if (asTensor(data)) return "tensors";
   if (Array.isArray(data)) return data.every(isPlainObject) ? "dataframe_records" : "inputs";
@@ -77,14 +100,7 @@ class FormWriter {
     this.#columns = columns;
   }
 
-  /** @param free whether another form may be taken that says the same to MLflow, and better */
-  write(data: unknown, form: InputForm, free: boolean): FormInit {
-    if (free && this.#columns && isPlainObject(data)) {
-      if (this.#columns.numbered > 0) return this.#numbered([data], this.#columns.numbered);
-      if (this.#columns.onlyAsRows) return this.#records([data]);
-    }
-    if (free && this.#columns && form === "dataframe_records" && this.#columns.numbered > 0)
-      return this.#numbered(data as readonly Record<string, unknown>[], this.#columns.numbered);
+  write(data: unknown, form: InputForm): FormInit {
     switch (form) {
       case "dataframe_records":
         return this.#records(data);
@@ -111,18 +127,6 @@ class FormWriter {
     const rows: readonly unknown[] = Array.isArray(data) ? data : [];
     const records = Array.from(rows, (row, i) => this.#row(row, `${place}[${i}]`));
     return { case: "dataframeRecords", value: { records } };
-  }
-
-  /** A table whose columns have no names, of objects with the keys 0, 1, 2 and so on. */
-  #numbered(rows: readonly Record<string, unknown>[], width: number): FormInit {
-    const data = rows.map((row, i) => ({
-      values: Array.from({ length: width }, (_, column) => {
-        const key = String(column);
-        const value = Object.hasOwn(row, key) ? row[key] : undefined;
-        return this.#cell(value ?? null, `input[${i}][${key}]`, key);
-      }),
-    }));
-    return { case: "dataframeSplit", value: { data } };
   }
 
   #split(data: unknown): FormInit {
