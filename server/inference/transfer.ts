@@ -1,10 +1,15 @@
 // Which buffers of tensors go from one thread to the other, so that their bytes are not copied. Posting a view copies
 // all of its buffer, however little of it the view shows.
 
-import type { GraphOutput, GraphTensor, Value } from "./types.ts";
+import type { GraphTensor, Value } from "./types.ts";
 
-/** Smaller ones are copied: that is faster, and Node's shared pool of small buffers must never be taken. */
-const smallestTaken = 64 * 1024;
+/**
+ * Smaller ones of a caller's are copied: Node cuts small buffers out of shared ones, and reads from sockets into shared
+ * ones of 64 KiB, which must never be taken.
+ */
+const smallestTaken = 1024 * 1024;
+/** Posting a small buffer of one's own is faster than handing it over. */
+const smallestMoved = 4096;
 
 /**
  * The feeds as they are posted. A buffer is taken when everything in it may be, and the feeds fill at least half of it;
@@ -23,18 +28,19 @@ export function feedsToSend(feeds: readonly GraphTensor[]): { feeds: GraphTensor
 
   const sent = feeds.map(({ name, type, dims, data }): GraphTensor => {
     if (!(data instanceof Uint8Array) || transfer.has(data.buffer as ArrayBuffer)) return { name, type, dims, data };
-    const copy = Uint8Array.from(data);
-    transfer.add(copy.buffer);
+    const copy = new Uint8Array(data);
+    if (copy.length >= smallestMoved) transfer.add(copy.buffer);
     return { name, type, dims, data: copy };
   });
   return { feeds: sent, transfer: [...transfer] };
 }
 
-/** The buffers of outputs. Each tensor has one of its own. */
-export function transferable(values: readonly (GraphOutput | Value)[]): ArrayBuffer[] {
+/** The buffers of outputs that are worth it. Each tensor has one of its own. */
+export function buffersOf(values: readonly Value[]): ArrayBuffer[] {
   return values.flatMap((value): ArrayBuffer[] => {
-    if (value.kind === "sequence") return transferable(value.items);
-    if (value.kind === "map") return transferable([value.keys, value.values]);
-    return value.data instanceof Uint8Array ? [value.data.buffer as ArrayBuffer] : [];
+    if (value.kind === "sequence") return buffersOf(value.items);
+    if (value.kind !== "tensor") return buffersOf([value.keys, value.values]);
+    const { data } = value;
+    return data instanceof Uint8Array && data.length >= smallestMoved ? [data.buffer as ArrayBuffer] : [];
   });
 }

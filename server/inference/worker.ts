@@ -9,7 +9,7 @@ import { generateText } from "./generate.ts";
 import type { FromWorker, Replies, ToWorker } from "./messages.ts";
 import { ModelSet } from "./model-set.ts";
 import { detokenize, tokenize } from "./tokens.ts";
-import { transferable } from "./transfer.ts";
+import { buffersOf } from "./transfer.ts";
 
 /** A generation or a run. */
 interface Call {
@@ -96,7 +96,7 @@ async function run({ id, key, feeds }: Extract<ToWorker, { type: "run" }>): Prom
   calls.set(id, call);
   try {
     const value = await models.useGraph(key, (graph) => graph.run(feeds, call.abort.signal));
-    post({ type: "reply", id, value }, transferable(value));
+    post({ type: "reply", id, value }, buffersOf(value));
   } catch (error) {
     post({ type: "failure", id, error: toErrorData(error) });
   } finally {

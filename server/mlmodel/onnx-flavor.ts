@@ -25,7 +25,9 @@ export interface OnnxTensor {
 type OnnxValue =
   | (OnnxTensor & { readonly kind: "tensor" })
   | { readonly kind: "sequence"; readonly items: readonly OnnxValue[] }
-  | { readonly kind: "map"; readonly keys: OnnxTensor; readonly values: OnnxTensor };
+  | { readonly kind: "map"; readonly keys: OnnxTensor; readonly values: OnnxTensor }
+  /** A sequence of maps with the same keys: values [maps, keys]. */
+  | { readonly kind: "maps"; readonly keys: OnnxTensor; readonly values: OnnxTensor };
 
 /** Absent means ONNX Runtime's default. */
 export interface OnnxOptions {
@@ -225,16 +227,18 @@ function arrayOf({ type, dims, data }: OnnxTensor): NdArray {
 function dataOf(value: OnnxValue): Data {
   if (value.kind === "tensor") return arrayOf(value);
   if (value.kind === "sequence") return value.items.map(dataOf);
-  const keys = objectsOf(arrayOf(value.keys));
+  const keys = objectsOf(arrayOf(value.keys)).map(String);
   const values = objectsOf(arrayOf(value.values));
-  return new Map(keys.map((key, i) => [String(key), values[i] ?? null]));
+  const mapFrom = (first: number) => new Map(keys.map((key, i): [string, Data] => [key, values[first + i] ?? null]));
+  if (value.kind === "map") return mapFrom(0);
+  return Array.from({ length: value.values.dims[0] ?? 0 }, (_, i) => mapFrom(i * keys.length));
 }
 
 /** `np.asarray(value).reshape(-1)`, and texts as pandas types them. */
 function flattened(value: OnnxValue & { readonly name: string }): NdArray {
   if (value.kind === "map") return NdArray.ofItems("object", [1], [dataOf(value)]);
   if (value.kind === "tensor") return column(arrayOf(value));
-  const items = value.items.map(dataOf);
+  const items = value.kind === "maps" ? (dataOf(value) as readonly Data[]) : value.items.map(dataOf);
   if (items.length === 0) return NdArray.ofBytes("float64", [0], new Uint8Array());
   const arrays = items.filter((item) => item instanceof NdArray);
   if (arrays.length < items.length) return NdArray.ofItems("object", [items.length], items);

@@ -67,9 +67,8 @@ export class Graph {
         slot.binding.setInput(index, tensor);
       }
       await this.#session.run(slot.binding, slot.control);
-      return this.#runtime
-        .takeOutputs(slot.binding)
-        .map((value, index) => ({ name: this.outputs[index]?.name ?? "", ...value }));
+      const values = await this.#runtime.takeOutputs(slot.binding);
+      return values.map((value, index) => ({ name: this.outputs[index]?.name ?? "", ...value }));
     } catch (error) {
       if (!(error instanceof OrtError)) throw error;
       throw new GraphInputError([{ field: "input", description: `ONNX Runtime refuses it: ${error.message}` }]);

@@ -112,10 +112,12 @@ export class Runtime {
   }
 
   /** What ORT made in the last run of `binding`, copied out once; frees it. */
-  takeOutputs(binding: Binding): Value[] {
+  async takeOutputs(binding: Binding): Promise<Value[]> {
     const made = binding.takeMade();
     try {
-      return made.map((pointer) => readValue(this.#api, this.#allocator, pointer));
+      const values: Value[] = [];
+      for (const pointer of made) values.push(await readValue(this.#api, this.#allocator, pointer));
+      return values;
     } finally {
       for (const pointer of made) this.#api.releaseValue(pointer);
     }

@@ -1,6 +1,7 @@
 // Values that ORT makes and owns: texts that go in, and whatever a graph gives. Each is copied once, out of ORT's memory
 // into JavaScript's. With runtime.ts beside it, it sees pointers; it knows no session.
 
+import { setImmediate } from "node:timers/promises";
 import koffi from "koffi";
 import { type CApi, callOut, check, type Pointer } from "./c-api.ts";
 import { isTensorType, itemBytes, type OnnxType, onnxName, typeCode, typeOfCode } from "./element-types.ts";
@@ -18,11 +19,15 @@ export interface TensorValue {
 export type Value =
   | TensorValue
   | { readonly kind: "sequence"; readonly items: readonly Value[] }
-  | { readonly kind: "map"; readonly keys: TensorValue; readonly values: TensorValue };
+  | { readonly kind: "map"; readonly keys: TensorValue; readonly values: TensorValue }
+  /** A sequence of maps from the same keys to numbers, as classifiers give them: values [maps, keys]. */
+  | { readonly kind: "maps"; readonly keys: TensorValue; readonly values: TensorValue };
 
 const notImplemented = 9; // ORT_NOT_IMPLEMENTED
-/** A whole output is read without a pause; a map costs some 10 µs. */
-const maxItems = 100_000;
+/** Most items of a sequence; each costs some 20 µs and memory of its own. */
+const maxItems = 200_000;
+/** Items that are read without letting anybody else have the thread. */
+const itemsAtATime = 200;
 
 /** A tensor of texts in ORT's own memory. The caller releases it. A text ends before its first NUL. */
 export function stringValue(api: CApi, allocator: Pointer, texts: readonly string[], dims: readonly number[]): Pointer {
@@ -46,29 +51,45 @@ export function stringValue(api: CApi, allocator: Pointer, texts: readonly strin
 }
 
 /** Copies a value out. The caller releases it. @throws OrtError for what has no form here */
-export function readValue(api: CApi, allocator: Pointer, value: Pointer): Value {
+export async function readValue(api: CApi, allocator: Pointer, value: Pointer): Promise<Value> {
   const kind = Number(callOut(api, api.valueKind, value));
   if (kind === 1) return readTensor(api, value);
-  if (kind === 2) return { kind: "sequence", items: readParts(api, allocator, value) };
-  if (kind === 3) {
-    const [keys, values] = readParts(api, allocator, value);
-    if (keys?.kind === "tensor" && values?.kind === "tensor") return { kind: "map", keys, values };
-  }
-  throw new OrtError(`The graph gave a value of kind ${kind}, which cannot be read.`, notImplemented);
-}
-
-function readParts(api: CApi, allocator: Pointer, value: Pointer): Value[] {
   const count = Number(callOut(api, api.partCount, value));
   if (count > maxItems)
     throw new OrtError(`The graph gave a sequence of ${count} items; at most ${maxItems} are read.`, notImplemented);
-  return Array.from({ length: count }, (_, index) => {
+  const parts: Value[] = [];
+  for (let index = 0; index < count; index++) {
+    if (index % itemsAtATime === itemsAtATime - 1) await setImmediate();
     const part = callOut(api, api.part, value, index, allocator);
     try {
-      return readValue(api, allocator, part);
+      parts.push(kind === 2 ? await readValue(api, allocator, part) : readTensor(api, part));
     } finally {
       api.releaseValue(part);
     }
-  });
+  }
+  if (kind === 2) return packed(parts) ?? { kind: "sequence", items: parts };
+  const [keys, values] = parts;
+  if (kind === 3 && keys?.kind === "tensor" && values?.kind === "tensor") return { kind: "map", keys, values };
+  throw new OrtError(`The graph gave a value of kind ${kind}, which cannot be read.`, notImplemented);
+}
+
+/** Maps from the same keys to numbers, or undefined when the items are something else. */
+function packed(items: readonly Value[]): Value | undefined {
+  const [first] = items;
+  if (first?.kind !== "map") return undefined;
+  const blocks: Uint8Array[] = [];
+  for (const item of items) {
+    if (item.kind !== "map" || !(item.values.data instanceof Uint8Array)) return undefined;
+    if (item.values.type !== first.values.type || !sameData(item.keys.data, first.keys.data)) return undefined;
+    blocks.push(item.values.data);
+  }
+  const data = Uint8Array.from(Buffer.concat(blocks));
+  const dims = [items.length, ...first.values.dims];
+  return { kind: "maps", keys: first.keys, values: { ...first.values, dims, data } };
+}
+
+function sameData(a: TensorValue["data"], b: TensorValue["data"]): boolean {
+  return a.length === b.length && a.every((item, i) => item === b[i]);
 }
 
 function readTensor(api: CApi, value: Pointer): TensorValue {
