@@ -1,8 +1,11 @@
-// The files of a model folder on this machine, in one order for everybody. It must never read what is in them.
-import { lstat, readdir, realpath, stat } from "node:fs/promises";
+// The files of a model folder on this machine, in one order for everybody, and their digests. It must never know what is
+// in them, nor that there is a server.
+import { createHash } from "node:crypto";
+import { lstat, open, readdir, realpath, stat } from "node:fs/promises";
 import { join, relative, sep } from "node:path";
+import { status } from "@grpc/grpc-js";
 import type { FieldViolation } from "@modelwire/proto";
-import { invalidFields } from "@modelwire/proto";
+import { ApiError, invalidFields } from "@modelwire/proto";
 
 /** A file to be sent. */
 export interface FolderFile {
@@ -12,6 +15,16 @@ export interface FolderFile {
   location: string;
   sizeBytes: number;
 }
+
+/** A file whose bytes were read once. */
+export interface HashedFile extends FolderFile {
+  /** 64 lower-case hexadecimal digits. */
+  sha256: string;
+  /** When it was last written to, in milliseconds since 1970. */
+  modifiedMs: number;
+}
+
+const READ_BYTES = 1024 * 1024;
 
 /**
  * All regular files below a folder, sorted by the bytes of their path. Symbolic links are followed as long as they stay inside
@@ -61,6 +74,50 @@ export async function listModelFolder(folder: string): Promise<FolderFile[]> {
     else return "is neither a file nor a folder";
     return undefined;
   }
+}
+
+/**
+ * Reads a file once for its digest.
+ *
+ * @param onBytes Told of each piece's length.
+ * @throws ApiError ABORTED when it has not the length that it had, or is written to meanwhile; CANCELLED.
+ */
+export async function hashFile(
+  file: FolderFile,
+  signal: AbortSignal,
+  onBytes: (bytes: number) => void,
+): Promise<HashedFile> {
+  const handle = await open(file.location, "r").catch((cause: unknown) => {
+    throw changed(file, "cannot be opened any more", cause);
+  });
+  try {
+    const before = await handle.stat();
+    const sha256 = createHash("sha256");
+    const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, file.sizeBytes + 1));
+    let size = 0;
+    for (;;) {
+      if (signal.aborted)
+        throw new ApiError({ code: status.CANCELLED }, "the caller cancelled", { cause: signal.reason });
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, size);
+      if (bytesRead === 0) break;
+      size += bytesRead;
+      if (size > file.sizeBytes) break;
+      sha256.update(buffer.subarray(0, bytesRead));
+      onBytes(bytesRead);
+    }
+    const after = await handle.stat();
+    if (size !== file.sizeBytes) throw changed(file, `had ${file.sizeBytes} bytes and has ${after.size} now`);
+    if (after.mtimeMs !== before.mtimeMs) throw changed(file, "was written to");
+    return { ...file, sha256: sha256.digest("hex"), modifiedMs: before.mtimeMs };
+  } finally {
+    await handle.close();
+  }
+}
+
+/** ABORTED, for a file that did something which the sending of its folder cannot survive. */
+export function changed(file: FolderFile, what: string, cause?: unknown): ApiError {
+  const message = `${file.path} ${what} while the folder was being sent; wait until nothing writes to it, then log it again`;
+  return new ApiError({ code: status.ABORTED }, message, { cause });
 }
 
 /** Whether a path lies outside a folder. Both absolute, without links. */

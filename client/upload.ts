@@ -1,31 +1,48 @@
-// Sends a model folder to the service. It must never hold a file in memory, nor read a byte twice.
-import { createHash, randomUUID } from "node:crypto";
+// Sends a model folder to the service: what the server has already is only named, and a file that broke off is gone on
+// with. It must never hold a file in memory, nor hash a byte twice.
+import { randomUUID } from "node:crypto";
 import { open } from "node:fs/promises";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { status } from "@grpc/grpc-js";
-import type { LogModelRequestSchema, LogModelResponse, ModelService, ServiceClient } from "@modelwire/proto";
+import type { FilePlan, LogModelRequestSchema, LogModelResponse, ModelService, ServiceClient } from "@modelwire/proto";
 import { ApiError } from "@modelwire/proto";
 import type { CallOptions } from "./call-options.ts";
-import type { FolderFile } from "./model-folder.ts";
-import { listModelFolder } from "./model-folder.ts";
+import type { HashedFile } from "./model-folder.ts";
+import { changed, hashFile, listModelFolder } from "./model-folder.ts";
 import type { Retry } from "./retry.ts";
 import { isUnavailable } from "./retry.ts";
 
 /** Bytes per message: large enough to cost little, small enough to flow evenly. */
 const CHUNK_BYTES = 256 * 1024;
 
+/** Bytes that are read at once. */
+const READ_BYTES = 1024 * 1024;
+
 export interface UploadProgress {
-  /** The file that is being sent, relative to the folder. */
+  /** First every file is hashed, then what the server has not is sent. */
+  stage: "hashing" | "sending";
+  /** The file that is being worked on, relative to the folder. */
   path: string;
+  /** Bytes hashed so far, of all files. */
+  bytesHashed: number;
   /** Bytes handed to the network so far, of all files; begins again at 0 with each attempt. */
   bytesSent: number;
+  /** Bytes that the server had already, of the files so far and all that need not be sent. */
+  bytesReused: number;
+  /** Of all files, sent or not. */
   bytesTotal: number;
-  /** Files sent completely. */
+  /** Files sent completely; those that were gone on with count. */
   filesSent: number;
+  /** Files that need not be sent at all. */
+  filesReused: number;
   filesTotal: number;
-  /** From 1; higher when the server was UNAVAILABLE and the upload was begun again. */
+  /** From 1; higher when the upload was begun again. */
   attempt: number;
 }
+
+type Plan = Pick<FilePlan, "present" | "offsetBytes">;
+
+type LogMessage = MessageInitShape<typeof LogModelRequestSchema>;
 
 /** What to log a folder as. */
 export interface LogOptions extends CallOptions {
@@ -47,15 +64,21 @@ export interface LogOptions extends CallOptions {
   tags?: Readonly<Record<string, string>>;
   /** Entries of the MLmodel file's `metadata`. (`metadata` is that of the call, as everywhere.) */
   mlmodelMetadata?: Readonly<Record<string, string>>;
-  /** Called after each message that was handed to the network. */
+  /** What an ONNX LLM is for: "llm/v1/chat", "llm/v1/completions" or "prompt"; found out by the server when absent. */
+  task?: string;
+  /** The signature as MLflow's JSON texts; the task's, or what is inferred, when absent. */
+  signature?: { inputs?: string; outputs?: string; params?: string };
+  /** An input example: any value that JSON can hold. A text is an example too, not JSON. */
+  inputExample?: unknown;
+  /** The same as JSON text, where 1 and 1.0 are not the same; in place of `inputExample`. */
+  inputExampleJson?: string;
+  /** Called after each piece that was hashed, and each message that was handed to the network. */
   onProgress?(progress: UploadProgress): void;
 }
 
-type LogMessage = MessageInitShape<typeof LogModelRequestSchema>;
-
 /**
- * Streams a folder up and gives the committed model. When the server is UNAVAILABLE it begins again under the same
- * request id, so that a model which was committed just before the connection broke is not logged twice.
+ * Streams a folder up and gives the committed model. When the server is UNAVAILABLE it goes on under the same request id
+ * with what is missing, so that a model which was committed just before the connection broke is not logged twice.
  *
  * @throws ApiError INVALID_ARGUMENT for a folder that cannot be sent, ABORTED for a file that changes meanwhile, and
  * whatever the server refuses.
@@ -66,85 +89,152 @@ export async function uploadModel(
   folder: string,
   options: LogOptions,
 ): Promise<LogModelResponse> {
-  const files = await listModelFolder(folder);
-  const requestId = options.requestId ?? randomUUID();
-  const { signal = new AbortController().signal, timeoutMs, metadata, onHeader, onTrailer } = options;
+  const { signal = new AbortController().signal, timeoutMs, metadata, onHeader, onTrailer, onProgress } = options;
   const deadline = timeoutMs === undefined ? undefined : Date.now() + timeoutMs;
-  for (let attempt = 1; ; attempt++) {
-    const left = deadline === undefined ? undefined : Math.max(0, deadline - Date.now());
+  const call = (): CallOptions => ({
+    signal,
+    metadata,
+    timeoutMs: deadline === undefined ? undefined : Math.max(0, deadline - Date.now()),
+  });
+  const header = headerOf({ ...options, requestId: options.requestId ?? randomUUID() });
+  const listed = await listModelFolder(folder);
+  const progress: UploadProgress = {
+    ...{ stage: "hashing", path: "", bytesHashed: 0, bytesSent: 0, bytesReused: 0, filesSent: 0, filesReused: 0 },
+    ...{ bytesTotal: listed.reduce((sum, file) => sum + file.sizeBytes, 0), filesTotal: listed.length, attempt: 1 },
+  };
+  const report = () => onProgress?.({ ...progress });
+  const files: HashedFile[] = [];
+  for (const file of listed) {
+    progress.path = file.path;
+    files.push(
+      await hashFile(file, signal, (bytes) => {
+        progress.bytesHashed += bytes;
+        report();
+      }),
+    );
+  }
+  progress.stage = "sending";
+  // Tries count from the last one that brought something.
+  for (let attempt = 1, tries = 1, reached = 0, replanned = false; ; attempt++, tries++) {
+    Object.assign(progress, { attempt, bytesSent: 0, bytesReused: 0, filesSent: 0, filesReused: 0 });
     try {
-      const messages = logMessages(files, { ...options, requestId }, attempt);
-      return await service.logModel(messages, { signal, timeoutMs: left, metadata, onHeader, onTrailer });
+      const plan = await planOf(service, files, call());
+      const held = files.reduce((sum, file, index) => sum + heldOf(file, plan[index]), 0);
+      if (held > reached) tries = 1;
+      reached = Math.max(reached, held);
+      const messages = logMessages(header, files, plan, progress, report);
+      return await service.logModel(messages, { ...call(), onHeader, onTrailer });
     } catch (error) {
-      if (!(await retry.again(error, attempt, { signal, deadline }, isRepeatable))) throw error;
+      // Another upload took what was promised, or it is not what it was: the server knows that now.
+      const again: boolean = !replanned && error instanceof ApiError && error.reason === "CONTENT_MISSING";
+      replanned ||= again;
+      if (!again && !(await retry.again(error, tries, { signal, deadline }, isRepeatable))) throw error;
     }
   }
 }
 
-/** An attempt that broke may still be ending on the server when the next one arrives: that too is worth waiting for. */
+/** Bytes of a file that need not be sent. */
+function heldOf({ sizeBytes }: HashedFile, plan: Plan | undefined): number {
+  if (plan?.present) return sizeBytes;
+  const offset = Number(plan?.offsetBytes ?? 0n);
+  return offset > 0 && offset < sizeBytes ? offset : 0;
+}
+
 function isRepeatable(error: unknown): boolean {
   return isUnavailable(error) || (error instanceof ApiError && error.reason === "REQUEST_IN_PROGRESS");
 }
 
-async function* logMessages(
-  files: readonly FolderFile[],
-  options: LogOptions,
-  attempt: number,
-): AsyncGenerator<LogMessage> {
+/** What the server has of each file; nothing, for a server that cannot say. */
+async function planOf(
+  service: ServiceClient<typeof ModelService, CallOptions>,
+  files: readonly HashedFile[],
+  call: CallOptions,
+): Promise<readonly Plan[]> {
+  const contents = files.map(({ sizeBytes, sha256 }) => ({ sizeBytes: BigInt(sizeBytes), sha256 }));
+  try {
+    return (await service.planUpload({ files: contents }, call)).files;
+  } catch (error) {
+    if (error instanceof ApiError && error.code === status.UNIMPLEMENTED) return [];
+    throw error;
+  }
+}
+
+function headerOf(options: LogOptions & { requestId: string }) {
   const { name, requestId, experimentId, experimentName, runId, step, modelType, params, tags } = options;
-  const header = {
-    ...{ name, requestId, experimentId, experimentName, runId, modelType },
+  const { task, signature, inputExample, inputExampleJson } = options;
+  return {
+    ...{ name, requestId, experimentId, experimentName, runId, modelType, task, signature },
     step: BigInt(step ?? 0),
     params: { ...params },
     tags: { ...tags },
     metadata: { ...options.mlmodelMetadata },
+    inputExample: inputExampleJson ?? (inputExample === undefined ? undefined : JSON.stringify(inputExample)),
   };
+}
+
+async function* logMessages(
+  header: ReturnType<typeof headerOf>,
+  files: readonly HashedFile[],
+  plan: readonly Plan[],
+  progress: UploadProgress,
+  report: () => void,
+): AsyncGenerator<LogMessage> {
   yield { message: { case: "header", value: header } };
-  const bytesTotal = files.reduce((sum, file) => sum + file.sizeBytes, 0);
-  const progress = { path: "", bytesSent: 0, bytesTotal, filesSent: 0, filesTotal: files.length, attempt };
-  for (const file of files) {
+  for (const [index, file] of files.entries()) {
     progress.path = file.path;
-    for await (const message of fileMessages(file)) {
+    const { path, sizeBytes, sha256 } = file;
+    const held = heldOf(file, plan[index]);
+    progress.bytesReused += held;
+    if (plan[index]?.present) {
+      yield { message: { case: "fileReference", value: { path, sizeBytes: BigInt(sizeBytes), sha256 } } };
+      progress.filesReused++;
+      report();
+      continue;
+    }
+    for await (const message of fileMessages(file, held)) {
       yield message;
       const sent = message.message;
       if (sent?.case === "fileChunk") progress.bytesSent += sent.value.data?.length ?? 0;
       if (sent?.case === "fileEnd") progress.filesSent++;
-      options.onProgress?.({ ...progress });
+      report();
     }
   }
   yield { message: { case: "end", value: { fileCount: files.length } } };
 }
 
-async function* fileMessages(file: FolderFile): AsyncGenerator<LogMessage> {
+/** @param offset From where on the server wants it. */
+async function* fileMessages(file: HashedFile, offset: number): AsyncGenerator<LogMessage> {
+  const { path, sizeBytes, sha256 } = file;
   const handle = await open(file.location, "r").catch((cause: unknown) => {
     throw changed(file, "cannot be opened any more", cause);
   });
   try {
     const before = await handle.stat();
-    if (before.size !== file.sizeBytes) throw changed(file, `had ${file.sizeBytes} bytes and has ${before.size} now`);
-    yield { message: { case: "fileStart", value: { path: file.path, sizeBytes: BigInt(file.sizeBytes) } } };
-    const sha256 = createHash("sha256");
-    let sent = 0;
+    if (before.size !== sizeBytes) throw changed(file, `had ${sizeBytes} bytes and has ${before.size} now`);
+    if (before.mtimeMs !== file.modifiedMs) throw changed(file, "was written to");
+    yield {
+      message: {
+        case: "fileStart",
+        value: { path, sizeBytes: BigInt(sizeBytes), sha256, offsetBytes: BigInt(offset) },
+      },
+    };
+    let sent = offset;
     for (;;) {
       // A new buffer each time: what was given away may still wait to be sent.
-      const buffer = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, file.sizeBytes - sent + 1));
-      const { bytesRead } = await handle.read(buffer, 0, buffer.length);
+      const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, sizeBytes - sent + 1));
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, sent);
       if (bytesRead === 0) break;
+      if (sent + bytesRead > sizeBytes) throw changed(file, `grew beyond its ${sizeBytes} bytes`);
+      for (let at = 0; at < bytesRead; at += CHUNK_BYTES) {
+        const data = buffer.subarray(at, Math.min(at + CHUNK_BYTES, bytesRead));
+        yield { message: { case: "fileChunk", value: { data } } };
+      }
       sent += bytesRead;
-      if (sent > file.sizeBytes) throw changed(file, `grew beyond its ${file.sizeBytes} bytes`);
-      const data = buffer.subarray(0, bytesRead);
-      sha256.update(data);
-      yield { message: { case: "fileChunk", value: { data } } };
     }
-    if (sent < file.sizeBytes) throw changed(file, `ended after ${sent} of its ${file.sizeBytes} bytes`);
+    if (sent < sizeBytes) throw changed(file, `ended after ${sent} of its ${sizeBytes} bytes`);
     if ((await handle.stat()).mtimeMs !== before.mtimeMs) throw changed(file, "was written to");
-    yield { message: { case: "fileEnd", value: { sha256: sha256.digest("hex") } } };
+    yield { message: { case: "fileEnd", value: { sha256 } } };
   } finally {
     await handle.close();
   }
-}
-
-function changed(file: FolderFile, what: string, cause?: unknown): ApiError {
-  const message = `${file.path} ${what} while the folder was being sent; wait until nothing writes to it, then log it again`;
-  return new ApiError({ code: status.ABORTED }, message, { cause });
 }

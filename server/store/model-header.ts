@@ -62,7 +62,7 @@ export function checkContents(contents: readonly Content[]): void {
 /** SHA-256 of what is asked for, the request_id left out, so that the same id for another request is noticed. */
 export function headerDigest(header: LogModelHeader): string {
   const sorted = (map: Readonly<Record<string, string>>) => Object.entries(map).sort(([a], [b]) => (a < b ? -1 : 1));
-  const facts = [
+  const facts: unknown[] = [
     header.name,
     header.experimentId,
     header.experimentName,
@@ -72,9 +72,12 @@ export function headerDigest(header: LogModelHeader): string {
     sorted(header.params),
     sorted(header.tags),
     sorted(header.metadata),
-    header.task,
-    header.signature ? [header.signature.inputs, header.signature.outputs, header.signature.params] : null,
-    header.inputExample ?? null,
   ];
+  const { task, signature, inputExample } = header;
+  // Fields that came later count only when they are given: the digests of older servers must stay what they were.
+  if (task !== "" || signature || inputExample !== undefined)
+    facts.push(
+      [task, signature?.inputs, signature?.outputs, signature?.params, inputExample].map((one) => one ?? null),
+    );
   return createHash("sha256").update(JSON.stringify(facts)).digest("hex");
 }

@@ -85,10 +85,14 @@ describe("log", () => {
     expect(seen).toEqual([...seen].sort((a, b) => a - b));
     const total = Object.values(FILES).reduce((sum, bytes) => sum + bytes.length, 0);
     expect(last).toEqual({
+      stage: "sending",
       path: "sub/ä b.txt",
+      bytesHashed: total,
       bytesSent: total,
+      bytesReused: 0,
       bytesTotal: total,
       filesSent: 4,
+      filesReused: 0,
       filesTotal: 4,
       attempt: 1,
     });
@@ -154,12 +158,12 @@ describe("log", () => {
   });
 
   test.each([
-    ["grows", (file: string) => appendFileSync(file, "more"), "grew beyond its 700001 bytes"],
+    ["grows", (file: string) => appendFileSync(file, "more"), "grew beyond its 3000001 bytes"],
     ["shrinks", (file: string) => truncateSync(file, 1_000), "ended after"],
     ["is written to", (file: string) => utimesSync(file, 9, 9), "was written to"],
   ])("a file that %s while it is read ends the upload, which says so and names it", async (_, change, words) => {
     await start();
-    await fill();
+    await fill({ ...FILES, "sub/weights.bin": Buffer.alloc(3_000_001) });
     const file = join(folder, "sub/weights.bin");
     utimesSync(file, 1, 1);
     let changed = false;
@@ -179,8 +183,11 @@ describe("log", () => {
   test("a file that changed between the listing and its turn is not begun", async () => {
     await start();
     await fill();
-    const onProgress = ({ path }: { path: string }) => {
-      if (path === "config.json") appendFileSync(join(folder, "sub/weights.bin"), "more");
+    let changed = false;
+    const onProgress = ({ stage, path }: { stage: string; path: string }) => {
+      if (stage === "hashing" || path !== "config.json" || changed) return;
+      changed = true;
+      appendFileSync(join(folder, "sub/weights.bin"), "more");
     };
     await expect(client.models.log(folder, { name: "n", onProgress })).rejects.toThrow("had 700001 bytes and has");
     expect(fake.order).not.toContain("sub/weights.bin");
