@@ -1,6 +1,7 @@
 // What a single value becomes as a parameter of a scalar type: MLflow's rule for defaults and for what callers give. It
 // never knows which parameter it is.
 import { type Data, DateTime, type Dtype, NdArray } from "./data.ts";
+import { itemAt } from "./enforce/element-types.ts";
 import { readDatetime } from "./python-datetime.ts";
 import type { ScalarName } from "./schema.ts";
 
@@ -16,16 +17,15 @@ export class UnfitParam extends Error {
  */
 export function paramValue(value: Data, type: ScalarName): Data {
   if (value === null) return null;
-  const scalar =
-    value instanceof NdArray && value.shape.length === 0 ? numpyScalar(value) : { value, dtype: undefined };
-  const plain = scalar.value;
+  const dtype = value instanceof NdArray && value.shape.length === 0 ? value.dtype : undefined;
+  const plain = dtype === undefined ? value : itemAt(value as NdArray, 0);
   if (type === "datetime") {
-    const time = plain instanceof DateTime && scalar.dtype === undefined ? plain : undefined;
-    const read = time ?? (typeof plain === "string" ? readDatetime(plain) : undefined);
-    if (read === undefined) throw unfit(value, type, 'a time is wanted, such as "2024-01-31T12:00:00"');
-    return read;
+    // numpy's own times have nanoseconds, which MLflow does not take here.
+    const time = typeof plain === "string" ? readDatetime(plain) : value;
+    if (!(time instanceof DateTime)) throw unfit(value, type, 'a time is wanted, such as "2024-01-31T12:00:00"');
+    return time;
   }
-  if (!takes(type, plain, scalar.dtype)) throw unfit(value, type, WANTED[type]);
+  if (!takes(type, plain, dtype)) throw unfit(value, type, WANTED[type]);
   if ((type === "float" || type === "double") && typeof plain === "bigint") {
     const float = Number(plain);
     if (!Number.isFinite(float)) throw unfit(value, type, "it is too large for a float");
@@ -71,59 +71,6 @@ function takes(type: Exclude<ScalarName, "datetime">, value: Data, dtype: Dtype 
     case "binary":
       return value instanceof Uint8Array;
   }
-}
-
-/** A numpy scalar as Python's own type, and the type that it had. */
-export function numpyScalar({ dtype, bytes, items }: NdArray): { value: Data; dtype: Dtype } {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  switch (dtype) {
-    case "bool":
-      return { dtype, value: bytes[0] !== 0 };
-    case "int8":
-      return { dtype, value: BigInt(view.getInt8(0)) };
-    case "uint8":
-      return { dtype, value: BigInt(view.getUint8(0)) };
-    case "int16":
-      return { dtype, value: BigInt(view.getInt16(0, true)) };
-    case "uint16":
-      return { dtype, value: BigInt(view.getUint16(0, true)) };
-    case "int32":
-      return { dtype, value: BigInt(view.getInt32(0, true)) };
-    case "uint32":
-      return { dtype, value: BigInt(view.getUint32(0, true)) };
-    case "int64":
-      return { dtype, value: view.getBigInt64(0, true) };
-    case "uint64":
-      return { dtype, value: view.getBigUint64(0, true) };
-    case "float32":
-      return { dtype, value: view.getFloat32(0, true) };
-    case "float64":
-      return { dtype, value: view.getFloat64(0, true) };
-    case "float16":
-      return { dtype, value: halfFloat(view.getUint16(0, true)) };
-    case "bfloat16":
-      return { dtype, value: upperHalf(view.getUint16(0, true)) };
-    case "datetime64[ns]":
-      return { dtype, value: new DateTime(view.getBigInt64(0, true)) };
-    case "str":
-    case "bytes":
-    case "object":
-      return { dtype, value: items[0] ?? null };
-  }
-}
-
-function halfFloat(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
-  return sign * (exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15));
-}
-
-function upperHalf(bits: number): number {
-  const view = new DataView(new ArrayBuffer(4));
-  view.setUint16(2, bits, true);
-  return view.getFloat32(0, true);
 }
 
 function unfit(value: Data, type: ScalarName, wanted: string): UnfitParam {

@@ -3,6 +3,8 @@
 import { ApiError, type FieldViolation, invalidFields } from "@modelwire/proto";
 import type { Data, DataMap } from "./data.ts";
 import { DateTime } from "./data.ts";
+import { enforceValue } from "./enforce/enforce-value.ts";
+import { Findings } from "./enforce/findings.ts";
 import { paramValue, pythonType, UnfitParam } from "./param-value.ts";
 import { isoDatetime } from "./python-datetime.ts";
 import { JsonError, parsePythonJson, writePythonJson } from "./python-json.ts";
@@ -108,9 +110,8 @@ function readSchema(items: readonly Data[], field: string, problems: Problems): 
 
 function readColumn(spec: DataMap, at: string, problems: Problems): ColumnSpec | undefined {
   const type = readType(spec, at, 0, problems);
-  const name = spec.get("name") ?? undefined;
-  if (typeof name === "bigint" ? !Number.isSafeInteger(Number(name)) : name !== undefined && typeof name !== "string")
-    return problems.add(`${at}.name`, `a name is a text or a column's number, not ${pythonType(name)}`);
+  const name = readName(spec.get("name"));
+  if (name === null) return problems.add(`${at}.name`, "a name is a text, or the number of a column");
   let required = spec.get("required");
   if (required === undefined) required = type?.kind === "scalar" ? true : null;
   if (required !== null && typeof required !== "boolean")
@@ -118,7 +119,14 @@ function readColumn(spec: DataMap, at: string, problems: Problems): ColumnSpec |
   if (type?.kind === "scalar")
     for (const key of spec.keys())
       if (key !== "type" && key !== "name" && key !== "required") problems.add(at, `${JSON.stringify(key)} is unknown`);
-  return type && { name: typeof name === "bigint" ? Number(name) : (name as string | undefined), type, required };
+  return type && { name, type, required };
+}
+
+/** Null for what is no name. */
+function readName(name: Data | undefined): string | number | undefined | null {
+  if (name === undefined || name === null) return undefined;
+  if (typeof name === "bigint" && Number.isSafeInteger(Number(name))) return Number(name);
+  return typeof name === "string" ? name : null;
 }
 
 function readType(spec: DataMap, at: string, depth: number, problems: Problems): DataType | undefined {
@@ -231,7 +239,13 @@ function readParam(spec: DataMap, at: string, problems: Problems): ParamSpec | u
 export function paramDefault(value: Data, type: DataType, list: boolean): Data {
   if (list && !isList(value)) throw new UnfitParam(`${pythonType(value)} is no list`);
   if (type.kind !== "scalar") {
-    if (!isMap(value)) throw new UnfitParam(`${pythonType(value)} is no object`);
+    const findings = new Findings("MODEL_INVALID");
+    try {
+      enforceValue(value, type, true, findings);
+      findings.end();
+    } catch (error) {
+      throw error instanceof ApiError ? new UnfitParam(error.message) : error;
+    }
     return value;
   }
   const converted =
