@@ -1,13 +1,23 @@
 // Puts the services onto an RPC server. No environment, no signals, no file names: what tests start.
 import type { ServerCredentials } from "@grpc/grpc-js";
-import { ChatService, ModelService, ServingService } from "@modelwire/proto";
+import {
+  ChatService,
+  ModelService,
+  PredictionService,
+  ServingService,
+  SignatureService,
+  TokenizerService,
+} from "@modelwire/proto";
 import type { Logger } from "pino";
 import type { InferenceHost, LoadOptions } from "./inference/host.ts";
 import { RpcServer } from "./rpc/server.ts";
 import { chatService } from "./services/chat-service.ts";
 import { ModelLoader } from "./services/model-loader.ts";
 import { modelService } from "./services/model-service.ts";
+import { predictionService } from "./services/prediction-service.ts";
 import { servingService } from "./services/serving-service.ts";
+import { signatureService } from "./services/signature-service.ts";
+import { tokenizerService } from "./services/tokenizer-service.ts";
 import type { ModelStore } from "./store/model-store.ts";
 
 export interface AppDeps {
@@ -35,6 +45,9 @@ export function buildApp({ store, host, log, load, maxModelBytes, ...rpc }: AppD
   server.add(ModelService, modelService(store, loader, host, maxModelBytes));
   server.add(ServingService, servingService(store, loader));
   server.add(ChatService, chatService(loader, host));
+  server.add(PredictionService, predictionService(loader, host));
+  server.add(SignatureService, signatureService(store));
+  server.add(TokenizerService, tokenizerService(loader, host));
   return {
     listen: (address, credentials) => server.listen(address, credentials),
     drain: (graceMs) => server.drain(graceMs),

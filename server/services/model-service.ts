@@ -1,10 +1,9 @@
 // ModelService: models up into the store and down again.
 import { ApiError, invalidFields, type ModelService, type ServiceHandlers } from "@modelwire/proto";
 import type { InferenceHost } from "../inference/host.ts";
-import { chatModelFiles, DATA_FOLDER } from "../mlmodel/chat-model.ts";
 import type { CallContext } from "../rpc/context.ts";
 import type { ModelStore, ModelUpload } from "../store/model-store.ts";
-import { fromInference } from "./inference-errors.ts";
+import { finishModel } from "./log-model.ts";
 import type { ModelLoader } from "./model-loader.ts";
 import { required } from "./serving-service.ts";
 import { type IncomingFile, incomingFiles, readHeader } from "./upload-stream.ts";
@@ -27,12 +26,10 @@ export function modelService(
       const { upload } = begun;
       try {
         for await (const file of incomingFiles(messages, maxModelBytes)) await receive(upload, file);
-        const staged = await upload.look();
-        if (staged.kind !== "llm") throw notYet(staged.kind);
-        const report = await host.inspect(staged.folder).catch((error) => Promise.reject(fromInference(error)));
+        const finished = await finishModel(upload, header, host, signal);
         signal.throwIfAborted();
-        const texts = chatModelFiles({ ...upload.identity, ...staged, metadata: header.metadata });
-        const logged = await upload.commit({ texts, at: DATA_FOLDER, warnings: report.warnings });
+        const logged = await upload.commit(finished);
+        loader.forget();
         const { modelId, name, sizeBytes } = logged.model;
         log.info({ modelId, name, bytes: Number(sizeBytes) }, "model logged");
         return logged;
@@ -103,11 +100,4 @@ async function receive(upload: ModelUpload, file: IncomingFile): Promise<void> {
       `file "${path}": its ${got.sizeBytes} bytes have the SHA-256 ${got.sha256}, the sender said ${sha256() || "nothing"}; send the model again`,
       { metadata: { path, expected: sha256(), actual: got.sha256 } },
     );
-}
-
-function notYet(kind: string): ApiError {
-  return new ApiError(
-    "MODEL_INVALID",
-    `folders of the kind "${kind}" are not taken yet; send an ONNX LLM folder, with genai_config.json at its top`,
-  );
 }
