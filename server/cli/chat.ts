@@ -1,5 +1,4 @@
 // `modelwire chat`: one question, or a conversation at the terminal. It must never keep what was said itself.
-import { text as readAll } from "node:stream/consumers";
 import { repl } from "./chat-repl.ts";
 import type { Command, Io } from "./command.ts";
 import { UsageError } from "./command.ts";
@@ -7,6 +6,7 @@ import { CONNECT_FLAGS, CONNECT_HELP, connect } from "./connect.ts";
 import type { Sampling } from "./conversation.ts";
 import { Conversation } from "./conversation.ts";
 import { numberFlag, parseFlags } from "./flags.ts";
+import { readStdin } from "./json-input.ts";
 import { printable, statsLine } from "./words.ts";
 
 const FLAGS = {
@@ -57,7 +57,7 @@ Example: modelwire chat tiny-phi3 --temperature 0 --stats
     if (values.once === undefined && io.stdin.isTTY) {
       return await repl(conversation, io, { stats: values.stats ?? false, terminal });
     }
-    return await askOnce(conversation, values.once ?? (await readQuestion(io)), values.stats ?? false, io);
+    return await askOnce(conversation, values.once ?? (await readStdin(io)).trimEnd(), values.stats ?? false, io);
   },
 };
 
@@ -68,17 +68,6 @@ async function askOnce(conversation: Conversation, question: string, stats: bool
   if (result === undefined) throw io.signal.reason;
   if (stats) io.stderr.write(`${statsLine(result)}\n`);
   return 0;
-}
-
-/** All of stdin, or nothing when Ctrl-C comes first. */
-async function readQuestion(io: Io): Promise<string> {
-  const stop = () => io.stdin.destroy();
-  io.signal.addEventListener("abort", stop, { once: true });
-  try {
-    return (await readAll(io.stdin)).trimEnd();
-  } finally {
-    io.signal.removeEventListener("abort", stop);
-  }
 }
 
 function samplingOf(values: Values): Sampling {

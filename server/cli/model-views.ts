@@ -19,8 +19,8 @@ export function modelRows(models: readonly Model[]): string[][] {
   return [["MODEL ID", "NAME", "STATUS", "SIZE", "CREATED", "TASK"], ...rows];
 }
 
-/** Everything about one model, a line each. */
-export function modelDetails(model: Model): string {
+/** Everything about one model, a line each; below them its signature as Python prints it. */
+export function modelDetails(model: Model, files: readonly ModelFile[], signature: string | undefined): string {
   const pairs = (map: Readonly<Record<string, string>>) => Object.entries(map).map(([key, value]) => `${key}=${value}`);
   const facts: [string, string][] = [
     ["id", model.modelId],
@@ -31,15 +31,19 @@ export function modelDetails(model: Model): string {
     ["flavors", model.flavors.join(", ")],
     ["type", model.modelType],
     ["size", `${size(model.sizeBytes)} (${model.sizeBytes} bytes)`],
+    ["files", `${files.length}, ${files.filter(({ sha256 }) => sha256 !== "").length} of them with a SHA-256`],
     ["created", created(model)],
     ["experiment", model.experimentId],
     ["run", model.sourceRunId],
     ["location", model.artifactLocation],
-    ["inputs", shortened(model.signature?.inputs)],
-    ["outputs", shortened(model.signature?.outputs)],
     ...pairs(model.params).map((pair): [string, string] => ["param", pair]),
     ...pairs(model.tags).map((pair): [string, string] => ["tag", pair]),
   ];
+  return detailLines(facts) + (signature === undefined ? "" : `\n${printable(signature).trimEnd()}\n`);
+}
+
+/** A line for each fact that there is. */
+export function detailLines(facts: readonly (readonly [string, string])[]): string {
   const known = facts.filter(([, value]) => value !== "");
   return known.map(([name, value]) => `${name.padEnd(11)}${printable(value)}\n`).join("");
 }
@@ -72,11 +76,6 @@ export function toJson(kind: "model" | "models" | "files" | "loaded", what: unkn
   const options = { alwaysEmitImplicit: true };
   const convert = (message: unknown) => messageToJson(schemas[kind], message as never, options);
   return `${JSON.stringify(Array.isArray(what) ? what.map(convert) : convert(what), undefined, 2)}\n`;
-}
-
-/** The beginning of a schema, which may fill a screen. */
-function shortened(schema = ""): string {
-  return schema.length <= 100 ? schema : `${schema.slice(0, 100)}… (--json has all of it)`;
 }
 
 function created(model: Model): string {

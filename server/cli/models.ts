@@ -83,7 +83,15 @@ const ACTIONS: Record<string, Action> = {
     needs: ["<model>"],
     async run(client, [name = ""], { json }, { stdout, signal }) {
       const { model } = await client.models.getModel({ model: name }, { signal });
-      if (model) stdout.write(json ? toJson("model", model) : modelDetails(model));
+      if (!model) return;
+      if (json) {
+        stdout.write(toJson("model", model));
+        return;
+      }
+      const id = { model: model.modelId };
+      const { files } = await client.models.listArtifacts(id, { signal });
+      const text = model.signature && (await client.signatures.getSignature(id, { signal })).signature?.text;
+      stdout.write(modelDetails(model, files, text));
     },
   },
   files: {

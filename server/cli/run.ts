@@ -10,6 +10,13 @@ const COMMANDS: Record<string, { summary: string; load: () => Promise<{ command:
   serve: { summary: "run the service", load: () => import("./serve.ts") },
   log: { summary: "send a model folder to a server", load: () => import("./log.ts") },
   chat: { summary: "talk to a model", load: () => import("./chat.ts") },
+  predict: { summary: "ask a model by its signature", load: () => import("./predict.ts") },
+  signature: {
+    summary: "show a model's signature, or infer one from examples",
+    load: () => import("./signature.ts"),
+  },
+  codegen: { summary: "write a typed client for a model, from its signature", load: () => import("./codegen.ts") },
+  tokens: { summary: "count the tokens of a text", load: () => import("./tokens.ts") },
   models: { summary: "list, show, download, delete, load and unload models", load: () => import("./models.ts") },
   demo: { summary: "all of it once, with the model that comes with Modelwire", load: () => import("./demo.ts") },
 };
@@ -52,7 +59,7 @@ function asksForHelp(args: readonly string[]): boolean {
 }
 
 function overview(): string {
-  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(8)} ${summary}`);
+  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(10)} ${summary}`);
   return `Modelwire ${version}: models in the MLflow format, logged, registered and served over gRPC.
 
 Usage: modelwire <command> [flags]

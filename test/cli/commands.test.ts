@@ -45,7 +45,7 @@ test("log sends a folder and sums up; progress goes to stderr", async () => {
   const { code, stdout, stderr } = await cli(args, { env });
   expect(code).toBe(0);
   expect(stdout).toMatch(
-    /^m-1\n {2}name {3}n\n {2}uri {4}models:\/m-1\n {2}size {3}1\.0 MiB in 2 files\n {2}time {3}\d/,
+    /^m-1\n {2}name {7}n\n {2}uri {8}models:\/m-1\n {2}size {7}1\.0 MiB in 2 files\n {2}time {7}\d/,
   );
   expect(stderr).toBe(
     `${[25, 50, 75, 100].map((share) => `uploading ${share}% of 1.0 MiB\n`).join("")}warning: careful\n`,
