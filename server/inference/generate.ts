@@ -39,8 +39,8 @@ export async function* generateText(
 
   setMaxListeners(0, signal); // every answer listens to it
   const answers = startAnswers(engine, { ids, options: { ...options, maxTokens, seed } }, options.n, signal);
-  // What goes on with a text keeps the space between the two; what follows a control token begins a text of its own.
-  const before = "prompt" in request ? ids.slice(ids.findLastIndex((id) => tokenizer.isHidden(id)) + 1) : [];
+  // What goes on with a text keeps the space between the two, as in onnxruntime-genai, control tokens between them or not.
+  const before = "prompt" in request ? ids.filter((id) => !tokenizer.isHidden(id)) : [];
   const newText = () => new TextStream(tokenizer, options.stop, before);
   const streams = answers.map(() => ({ text: newText(), tokenIds: [] as number[] }));
   const clock = new Clock();

@@ -29,7 +29,8 @@ export interface ModelIdentity {
 
 interface Described {
   readonly identity: ModelIdentity;
-  readonly signature: SignatureJson;
+  /** Undefined when there is none. */
+  readonly signature: SignatureJson | undefined;
   /** Undefined when there is none. */
   readonly example: InputExample | undefined;
   /** Entries of `metadata`; for an LLM beside `task`. */
@@ -101,7 +102,13 @@ export function onnxModelFiles(facts: Described & { readonly graph: string }): M
 /** A ready MLflow model under its new identity: the keys that say where a model lives change, and nothing else. */
 export function readyModelFiles(mlmodel: Mlmodel, identity: ModelIdentity): ModelTexts {
   const { modelId, artifactLocation, runId } = identity;
-  const other = { ...mlmodel.other, artifact_path: artifactLocation, model_id: modelId, model_uuid: modelId, run_id: runId };
+  const other = {
+    ...mlmodel.other,
+    artifact_path: artifactLocation,
+    model_id: modelId,
+    model_uuid: modelId,
+    run_id: runId,
+  };
   return { MLmodel: writeMlmodel({ ...mlmodel, other }) };
 }
 
@@ -127,7 +134,7 @@ function texts(
       metadata: Object.keys(allMetadata).length > 0 ? allMetadata : undefined,
       other: {
         artifact_path: artifactLocation,
-        is_signature_from_type_hint: false,
+        ...(signature && { is_signature_from_type_hint: false, type_hint_from_example: false }),
         mlflow_version: MLFLOW_VERSION,
         model_id: modelId,
         model_size_bytes: sizeBytes,
@@ -135,7 +142,6 @@ function texts(
         prompts: null,
         run_id: runId,
         saved_input_example_info: example?.info,
-        type_hint_from_example: false,
         utc_time_created: pythonUtc(createdAt),
       },
     }),

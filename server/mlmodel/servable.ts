@@ -1,7 +1,7 @@
 // Which part of an MLflow model can be served here, decided by its MLmodel file and the names of its files. It must
 // never look at a disk, nor at anything that only model code would understand.
 
-import { GENAI_FLAVOR } from "./chat-model.ts";
+import { GENAI_FLAVOR } from "./model-files.ts";
 import type { Mlmodel, YamlMap } from "./mlmodel-file.ts";
 
 export type Servable =

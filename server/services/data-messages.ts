@@ -17,7 +17,7 @@ import {
   type Value,
   type ValueSchema,
 } from "@modelwire/proto";
-import { type Data, type DataMap, DateTime, type Dtype, NdArray, NUMBER_BYTES, Table } from "../mlmodel/data.ts";
+import { type Data, type DataMap, DateTime, type Dtype, NdArray, type NUMBER_BYTES, Table } from "../mlmodel/data.ts";
 import type { ScoringForm } from "../mlmodel/enforce/scoring-input.ts";
 import { scoringOutput } from "../mlmodel/enforce/scoring-output.ts";
 import { writePythonJson } from "../mlmodel/python-json.ts";
@@ -96,7 +96,10 @@ class Reader {
       case "json":
         return { form: "json", text: form.value };
       default:
-        this.#wrong(field, "is missing: give one of dataframe_split, dataframe_records, instances, inputs, tensors, json");
+        this.#wrong(
+          field,
+          "is missing: give one of dataframe_split, dataframe_records, instances, inputs, tensors, json",
+        );
         return undefined;
     }
   }
@@ -162,7 +165,8 @@ class Reader {
     }
     try {
       if (dtype === "str") {
-        if (tensor.data.length > 0) this.#wrong(`${field}.data`, "must be empty: the items of a text tensor go into strings");
+        if (tensor.data.length > 0)
+          this.#wrong(`${field}.data`, "must be empty: the items of a text tensor go into strings");
         return NdArray.ofItems("str", shape, tensor.strings);
       }
       if (tensor.strings.length > 0) this.#wrong(`${field}.strings`, `must be empty: ${dtype} items go into data`);
@@ -208,19 +212,27 @@ function tensorSet(data: Data): { name: string; tensor: MessageInitShape<typeof 
         : data instanceof Table
           ? data.columns.map(({ name, values }) => [String(name), values])
           : [];
-  const tensors = named.map(([name, array]) => ({ name, tensor: array instanceof NdArray ? tensorOf(array) : undefined }));
+  const tensors = named.map(([name, array]) => ({
+    name,
+    tensor: array instanceof NdArray ? tensorOf(array) : undefined,
+  }));
   if (tensors.length === 0) return undefined;
-  return tensors.every((one): one is { name: string; tensor: NonNullable<typeof one.tensor> } => one.tensor !== undefined)
+  return tensors.every(
+    (one): one is { name: string; tensor: NonNullable<typeof one.tensor> } => one.tensor !== undefined,
+  )
     ? tensors
     : undefined;
 }
 
+/** Texts come from Python as objects, too. */
 function tensorOf({ dtype, shape, bytes, items }: NdArray): MessageInitShape<typeof TensorSchema> | undefined {
-  const type = TENSOR_TYPES.get(dtype);
-  if (type === undefined) return undefined;
   const sizes = shape.map(BigInt);
-  if (dtype !== "str") return { type, shape: sizes, data: bytes };
-  return items.every((item) => typeof item === "string") ? { type, shape: sizes, strings: [...items] } : undefined;
+  if (dtype !== "str" && dtype !== "object") {
+    const type = TENSOR_TYPES.get(dtype);
+    return type === undefined ? undefined : { type, shape: sizes, data: bytes };
+  }
+  const strings = items.filter((item) => typeof item === "string");
+  return strings.length === items.length ? { type: TensorType.STRING, shape: sizes, strings } : undefined;
 }
 
 /** @throws Error for an array of a type that the wire has no name for; scoringOutput leaves none. */

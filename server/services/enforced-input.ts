@@ -1,6 +1,6 @@
 // A request's input and parameters, read in their form and held against a signature.
 import { invalidFields } from "@modelwire/proto";
-import type { Data, DataMap } from "../mlmodel/data.ts";
+import { type Data, type DataMap, Table } from "../mlmodel/data.ts";
 import { enforceInput } from "../mlmodel/enforce/enforce.ts";
 import { enforceParams } from "../mlmodel/enforce/params.ts";
 import { readScoringInput, type ScoringForm } from "../mlmodel/enforce/scoring-input.ts";
@@ -13,6 +13,8 @@ export interface EnforcedInput {
   readonly ignored: { readonly columns: string[]; readonly params: string[] };
   /** Whether the answer to a JSON body stands alone, as that to {"messages": …} does. */
   readonly bare: boolean;
+  /** Whether it came as rows, however few: then there is a list of answers. */
+  readonly rows: boolean;
 }
 
 /** @param strict Refuse what MLflow drops. @throws ApiError SCHEMA_ENFORCEMENT_FAILED, INVALID_FIELD. */
@@ -32,5 +34,6 @@ export function enforcedInput(
     params: params.params,
     ignored: { columns: input.ignored, params: params.ignored },
     bare: read.unwrapped,
+    rows: read.data instanceof Table || Array.isArray(read.data),
   };
 }

@@ -64,7 +64,8 @@ function rowsOf(data: Data): DataMap[] | undefined {
   if (!Array.isArray(items)) return undefined;
   const list = items as readonly Data[];
   // A bare list of messages is one conversation, as in Python.
-  if (list.length > 0 && list.every((item) => item instanceof Map && item.has("role"))) return [new Map([["messages", list]])];
+  if (list.length > 0 && list.every((item) => item instanceof Map && item.has("role")))
+    return [new Map([["messages", list]])];
   const rows = list.map((item) => (typeof item === "string" ? new Map<string, Data>([["prompt", item]]) : item));
   return rows.every((row): row is DataMap => row instanceof Map) ? rows : undefined;
 }
@@ -79,8 +80,7 @@ function requestOf(
   const given = new Map([...(params ?? []), ...row].filter(([, value]) => !isMissing(value)));
   const options = optionsOf(given, place, problems);
   const [promptName, prompt] = given.has("messages") ? [] : promptOf(given);
-  for (const name of given.keys())
-    if (name !== "messages" && name !== promptName && !isOption(name)) unused.add(name);
+  for (const name of given.keys()) if (name !== "messages" && name !== promptName && !isOption(name)) unused.add(name);
   const messages = given.get("messages");
   if (messages !== undefined && given.has("prompt")) {
     problems.push({ field: `${place}prompt`, description: "does not go together with messages; give one of them" });
@@ -99,7 +99,9 @@ function requestOf(
 function promptOf(given: DataMap): [string, string] | [] {
   const named = given.get("prompt");
   if (typeof named === "string") return ["prompt", named];
-  const texts = [...given].filter((entry): entry is [string, string] => typeof entry[1] === "string" && !isOption(entry[0]));
+  const texts = [...given].filter(
+    (entry): entry is [string, string] => typeof entry[1] === "string" && !isOption(entry[0]),
+  );
   return texts.length === 1 && texts[0] ? texts[0] : [];
 }
 

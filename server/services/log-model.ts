@@ -4,17 +4,23 @@ import { type FieldViolation, invalidFields, type LogModelHeader } from "@modelw
 import type { InferenceHost } from "../inference/host.ts";
 import type { Data } from "../mlmodel/data.ts";
 import { enforceInput } from "../mlmodel/enforce/enforce.ts";
-import { readScoringInput } from "../mlmodel/enforce/scoring-input.ts";
 import { inferSignature } from "../mlmodel/infer.ts";
-import { type InputExample, inputExampleFiles } from "../mlmodel/input-example.ts";
-import { LLM_TASKS, llmModelFiles, type LlmTask, type ModelTexts, onnxModelFiles, readyModelFiles } from "../mlmodel/model-files.ts";
+import { inputExampleFiles } from "../mlmodel/input-example.ts";
+import {
+  LLM_TASKS,
+  type LlmTask,
+  llmModelFiles,
+  type ModelTexts,
+  onnxModelFiles,
+  readyModelFiles,
+} from "../mlmodel/model-files.ts";
 import { graphSignature, onnxFeeds, onnxPrediction } from "../mlmodel/onnx-flavor.ts";
-import { parsePythonJson } from "../mlmodel/python-json.ts";
 import type { Signature } from "../mlmodel/schema.ts";
 import { readSignature, writeSignature } from "../mlmodel/schema-json.ts";
 import { servableOf } from "../mlmodel/servable.ts";
 import { chatSignature, completionsSignature, type SignatureJson } from "../mlmodel/signature.ts";
 import type { ModelUpload, Staged } from "../store/model-store.ts";
+import { jsonExample } from "./example-data.ts";
 import { fromInference } from "./inference-errors.ts";
 import { llmRequests } from "./llm-requests.ts";
 import { signatureJson } from "./signature-messages.ts";
@@ -52,7 +58,8 @@ function refuseMisplaced(kind: Staged["kind"], header: LogModelHeader): void {
   const refuse = (field: string, given: boolean, why: string) => {
     if (given) problems.push({ field: `header.${field}`, description: why });
   };
-  const ready = "is not for a ready MLflow model, whose MLmodel file says it: leave it out, or log the bare ONNX folder";
+  const ready =
+    "is not for a ready MLflow model, whose MLmodel file says it: leave it out, or log the bare ONNX folder";
   if (kind === "mlflow") {
     refuse("signature", header.signature !== undefined, ready);
     refuse("input_example", header.inputExample !== undefined, ready);
@@ -60,9 +67,16 @@ function refuseMisplaced(kind: Staged["kind"], header: LogModelHeader): void {
   }
   refuse("task", kind !== "llm" && header.task !== "", "is for ONNX LLM folders only: leave it out");
   if (kind === "llm" && header.task !== "" && !(LLM_TASKS as readonly string[]).includes(header.task))
-    problems.push({ field: "header.task", description: `must be one of ${LLM_TASKS.join(", ")}, got "${header.task}"` });
+    problems.push({
+      field: "header.task",
+      description: `must be one of ${LLM_TASKS.join(", ")}, got "${header.task}"`,
+    });
   if (kind === "llm" && header.task.startsWith("llm/"))
-    refuse("signature", header.signature !== undefined, `is fixed by the task ${header.task}: leave it out, or use the task "prompt"`);
+    refuse(
+      "signature",
+      header.signature !== undefined,
+      `is fixed by the task ${header.task}: leave it out, or use the task "prompt"`,
+    );
   if (problems.length > 0) throw invalidFields(problems);
 }
 
@@ -73,13 +87,14 @@ async function finishLlm(
   host: InferenceHost,
 ): Promise<Finished> {
   const report = await host.inspect(folder).catch((error) => Promise.reject(fromInference(error)));
-  const given = exampleOf(header);
+  const given = exampleIn(header);
   const task = (header.task || defaultTask(given, header, report.hasChatTemplate)) as LlmTask;
   if (task === "llm/v1/chat" && !report.hasChatTemplate)
     throw invalidFields([
       {
         field: "header.task",
-        description: 'cannot be llm/v1/chat: the folder has no chat template; add one to tokenizer_config.json, or use the task "prompt"',
+        description:
+          'cannot be llm/v1/chat: the folder has no chat template; add one to tokenizer_config.json, or use the task "prompt"',
       },
     ]);
   const signature = llmSignature(task, header, given);
@@ -100,10 +115,21 @@ function defaultTask(given: Data | undefined, header: LogModelHeader, hasTemplat
 
 const DEFAULT_EXAMPLES: Readonly<Record<LlmTask, Data>> = {
   "llm/v1/chat": new Map<string, Data>([
-    ["messages", [new Map([["role", "user"], ["content", "What is the capital of Spain?"]])]],
+    [
+      "messages",
+      [
+        new Map([
+          ["role", "user"],
+          ["content", "What is the capital of Spain?"],
+        ]),
+      ],
+    ],
     ["max_tokens", 64n],
   ]),
-  "llm/v1/completions": new Map<string, Data>([["prompt", "The capital of Spain is"], ["max_tokens", 64n]]),
+  "llm/v1/completions": new Map<string, Data>([
+    ["prompt", "The capital of Spain is"],
+    ["max_tokens", 64n],
+  ]),
   prompt: new Map([["prompt", "The capital of Spain is"]]),
 };
 
@@ -124,20 +150,27 @@ async function finishOnnx(
 ): Promise<Finished> {
   const path = `${folder}/${graph}`;
   const report = await host.inspectGraph(path).catch((error) => Promise.reject(fromInference(error)));
-  const example = exampleOf(header);
+  const example = exampleIn(header);
+  const given = header.signature && readSignature(givenSignature(header));
   const warnings = [...report.warnings];
-  let signature = header.signature ? givenSignature(header) : writeSignature(graphSignature(report.inputs, report.outputs));
+  let signature = given ?? graphSignature(report.inputs, report.outputs);
   if (example !== undefined) {
-    const known = header.signature ? readSignature(signature) : inferSignature({ input: example }).signature;
-    const output = await tryOut(host, identity.modelId, path, known, example, signal);
-    if (!header.signature) {
+    const input = given ?? inferSignature({ input: example }).signature;
+    const output = await tryOut(host, identity.modelId, path, input, example, signal);
+    if (!given) {
       const inferred = inferSignature({ input: example, output });
       warnings.push(...inferred.warnings);
-      signature = writeSignature(inferred.signature);
+      signature = inferred.signature;
     }
   }
-  const files: InputExample | undefined = example === undefined ? undefined : inputExampleFiles(example);
-  return { texts: onnxModelFiles({ identity, graph, signature, example: files, metadata: header.metadata }), at: "", warnings };
+  if (!signature.inputs)
+    warnings.push("The model has no input signature: MLflow has no name for the types that its graph takes.");
+  const texts = onnxModelFiles({
+    ...{ identity, graph, metadata: header.metadata },
+    signature: signature.inputs || signature.outputs ? writeSignature(signature) : undefined,
+    example: example === undefined ? undefined : inputExampleFiles(example),
+  });
+  return { texts, at: "", warnings };
 }
 
 /** The graph's answer to the example: an example that the model does not take would help nobody. */
@@ -172,7 +205,10 @@ async function finishReady(
   const note = (what: string) => warnings.push(`This model is kept, but cannot be served here: ${what}`);
   if (servable.kind === "none") note(servable.reason);
   else
-    await (servable.kind === "llm" ? host.inspect(join(folder, servable.folder)) : host.inspectGraph(join(folder, servable.file)))
+    await (servable.kind === "llm"
+      ? host.inspect(join(folder, servable.folder))
+      : host.inspectGraph(join(folder, servable.file))
+    )
       .then((report) => warnings.push(...report.warnings))
       .catch((error) => note(error instanceof Error ? error.message : String(error)));
   return { texts: readyModelFiles(mlmodel, identity), at: "", warnings };
@@ -183,27 +219,16 @@ function join(folder: string, path: string): string {
 }
 
 /** @throws ApiError INVALID_FIELD. */
-function exampleOf({ inputExample }: LogModelHeader): Data | undefined {
-  if (inputExample === undefined) return undefined;
-  let data: Data;
-  try {
-    data = parsePythonJson(inputExample);
-  } catch (error) {
-    throw invalidFields([{ field: "header.input_example", description: `is no JSON: ${error instanceof Error ? error.message : error}` }]);
-  }
-  if (!(data instanceof Map) || !isTable(data)) return data;
-  // The text of a table is MLflow's own form for one.
-  return readScoringInput({ form: "json", text: `{"dataframe_split": ${inputExample}}` }, undefined).data;
-}
-
-function isTable(data: ReadonlyMap<string, Data>): boolean {
-  return Array.isArray(data.get("data")) && [...data.keys()].every((key) => key === "columns" || key === "data");
+function exampleIn({ inputExample }: LogModelHeader): Data | undefined {
+  return inputExample === undefined ? undefined : jsonExample(inputExample, "header.input_example");
 }
 
 /** @throws ApiError INVALID_FIELD. */
 function givenSignature({ signature }: LogModelHeader): SignatureJson {
   const json = signatureJson(signature!);
   if (json.inputs === null)
-    throw invalidFields([{ field: "header.signature.inputs", description: "is missing: a signature says at least what goes in" }]);
+    throw invalidFields([
+      { field: "header.signature.inputs", description: "is missing: a signature says at least what goes in" },
+    ]);
   return writeSignature(readSignature(json));
 }

@@ -68,7 +68,11 @@ export class ModelLoader {
   async load(ref: string, signal: AbortSignal): Promise<LoadedLlm> {
     const { folder } = await this.#lookUp(ref);
     if (folder.servable.kind === "onnx")
-      throw notServable(folder.model, ref, "is a plain ONNX model, which neither chats nor has tokens; ask it with Predict");
+      throw notServable(
+        folder.model,
+        ref,
+        "is a plain ONNX model, which neither chats nor has tokens; ask it with Predict",
+      );
     const loaded = await this.loadAny(ref, signal);
     if (loaded.kind !== "llm") throw new Error(`${loaded.modelId} changed its kind`);
     return loaded;

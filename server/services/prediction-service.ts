@@ -13,7 +13,6 @@ import type { InferenceHost, Usage } from "../inference/host.ts";
 import type { Data } from "../mlmodel/data.ts";
 import { taskOfSignature } from "../mlmodel/llm-signatures.ts";
 import { onnxFeeds, onnxPrediction } from "../mlmodel/onnx-flavor.ts";
-import type { ScoringForm } from "../mlmodel/enforce/scoring-input.ts";
 import type { CallContext } from "../rpc/context.ts";
 import { dataMap, dataOutput, scoringForm } from "./data-messages.ts";
 import { type EnforcedInput, enforcedInput } from "./enforced-input.ts";
@@ -44,7 +43,7 @@ export function predictionService(
     const { prediction, usage, unused } =
       loaded.kind === "onnx"
         ? await runGraph(host, loaded, input.data, signal)
-        : yield* generateRows(host, loaded, input, form.form, signal);
+        : yield* generateRows(host, loaded, input, signal);
     return {
       modelId: loaded.modelId,
       output: dataOutput(prediction, form.form, input.bare),
@@ -67,7 +66,9 @@ export function predictionService(
       try {
         for (;;) {
           const { done, value } = await pieces.next();
-          yield create(StreamPredictResponseSchema, { event: done ? { case: "done", value } : { case: "delta", value } });
+          yield create(StreamPredictResponseSchema, {
+            event: done ? { case: "done", value } : { case: "delta", value },
+          });
           if (done) return;
         }
       } finally {
@@ -100,8 +101,7 @@ async function runGraph(
 async function* generateRows(
   host: InferenceHost,
   { modelId, model, signature }: LoadedLlm,
-  { data, params }: EnforcedInput,
-  form: ScoringForm["form"],
+  { data, params, rows: several }: EnforcedInput,
   signal: AbortSignal,
 ): AsyncGenerator<Piece, Predicted> {
   const { requests, unused } = llmRequests(data, params);
@@ -113,9 +113,7 @@ async function* generateRows(
     signal,
   );
   const rows = answers.map((answer, i) => answerData(answer, shapeOf(task, requests[i]), model.name, created));
-  // A table has rows, however few; one dict or text has one answer.
-  const isTable = form === "dataframe_split" || form === "dataframe_records" || Array.isArray(data);
-  return { prediction: rows.length === 1 && !isTable ? (rows[0] ?? null) : rows, usage: total(answers), unused };
+  return { prediction: rows.length === 1 && !several ? (rows[0] ?? null) : rows, usage: total(answers), unused };
 }
 
 function shapeOf(task: string | undefined, request: LlmRequest | undefined): AnswerShape {
@@ -156,7 +154,11 @@ async function* interleaved(
   const stop = new AbortController();
   const signal = AbortSignal.any([outer, stop.signal]);
   const running = rows.map((start) => start(signal));
-  const ask = async (row: number, pieces: AsyncGenerator<Piece, Answer>) => ({ row, pieces, result: await pieces.next() });
+  const ask = async (row: number, pieces: AsyncGenerator<Piece, Answer>) => ({
+    row,
+    pieces,
+    result: await pieces.next(),
+  });
   const asked = new Map(running.map((pieces, row) => [row, ask(row, pieces)]));
   const answers: Answer[] = [];
   try {

@@ -51,7 +51,11 @@ export function signatureMessage(
   };
 }
 
-export function signatureJsonMessage({ inputs, outputs, params }: SignatureJson): MessageInitShape<typeof ModelSignatureSchema> {
+export function signatureJsonMessage({
+  inputs,
+  outputs,
+  params,
+}: SignatureJson): MessageInitShape<typeof ModelSignatureSchema> {
   return { inputs: inputs ?? undefined, outputs: outputs ?? undefined, params: params ?? undefined };
 }
 
@@ -90,7 +94,11 @@ function typeMessage(type: DataType): MessageInitShape<typeof DataTypeSchema> {
     case "sparkml_vector":
       return { kind: { case: "sparkVector", value: {} } };
     case "object": {
-      const properties = type.properties.map(({ name, type, required }) => ({ name, type: typeMessage(type), required }));
+      const properties = type.properties.map(({ name, type, required }) => ({
+        name,
+        type: typeMessage(type),
+        required,
+      }));
       return { kind: { case: "object", value: { properties } } };
     }
   }

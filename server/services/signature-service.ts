@@ -9,8 +9,6 @@ import {
   type ValidateInputRequest,
   ValidateInputResponseSchema,
 } from "@modelwire/proto";
-import type { Data } from "../mlmodel/data.ts";
-import { readScoringInput } from "../mlmodel/enforce/scoring-input.ts";
 import { inferSignature } from "../mlmodel/infer.ts";
 import type { Signature } from "../mlmodel/schema.ts";
 import { readSignature } from "../mlmodel/schema-json.ts";
@@ -18,6 +16,7 @@ import type { CallContext } from "../rpc/context.ts";
 import type { ModelStore } from "../store/model-store.ts";
 import { dataMap, dataOutput, objectMessage, scoringForm } from "./data-messages.ts";
 import { enforcedInput } from "./enforced-input.ts";
+import { exampleOf } from "./example-data.ts";
 import { required } from "./serving-service.ts";
 import { signatureJson, signatureMessage } from "./signature-messages.ts";
 
@@ -26,19 +25,25 @@ export function signatureService(store: ModelStore): ServiceHandlers<typeof Sign
     async getSignature({ model: ref }) {
       const model = await store.get(required(ref));
       if (!model.signature)
-        throw new ApiError("SIGNATURE_MISSING", `model ${model.modelId} has no signature; log it with one, or with an input example`, {
-          resource: { type: "model", name: ref },
-        });
+        throw new ApiError(
+          "SIGNATURE_MISSING",
+          `model ${model.modelId} has no signature; log it with one, or with an input example`,
+          {
+            resource: { type: "model", name: ref },
+          },
+        );
       const json = signatureJson(model.signature);
       return { modelId: model.modelId, signature: signatureMessage(readSignature(json), json) };
     },
 
     async inferSignature({ input, output, params }) {
       if (!input && !output && !params)
-        throw invalidFields([{ field: "input", description: "is missing: give an example of input, output or params" }]);
+        throw invalidFields([
+          { field: "input", description: "is missing: give an example of input, output or params" },
+        ]);
       const { signature, warnings } = inferSignature({
-        ...(input && { input: exampleOf(input, "input") }),
-        ...(output && { output: exampleOf(output, "output") }),
+        ...(input && { input: exampleOf(scoringForm(input, "input"), "input") }),
+        ...(output && { output: exampleOf(scoringForm(output, "output"), "output") }),
         ...(params && { params: dataMap(params, "params") }),
       });
       return { signature: signatureMessage(signature), warnings: [...warnings] };
@@ -63,10 +68,6 @@ export function signatureService(store: ModelStore): ServiceHandlers<typeof Sign
       }
     },
   };
-
-  function exampleOf(input: Parameters<typeof scoringForm>[0], field: string): Data {
-    return readScoringInput(scoringForm(input, field), undefined).data;
-  }
 }
 
 async function signatureOf(store: ModelStore, { against }: ValidateInputRequest): Promise<Signature | undefined> {

@@ -4,8 +4,8 @@ import type { InferenceHost } from "../inference/host.ts";
 import type { CallContext } from "../rpc/context.ts";
 import { checkMessages } from "./chat-options.ts";
 import { fromInference } from "./inference-errors.ts";
-import type { ModelLoader } from "./model-loader.ts";
 import { plainMessage } from "./inference-messages.ts";
+import type { ModelLoader } from "./model-loader.ts";
 
 type Source = { case: "text"; value: string } | { case: "conversation"; value: Conversation } | { case: undefined };
 

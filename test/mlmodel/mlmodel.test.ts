@@ -7,19 +7,39 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { type ChatModel, chatModelFiles } from "../../server/mlmodel/chat-model.ts";
+import type { Data } from "../../server/mlmodel/data.ts";
+import { inputExampleFiles } from "../../server/mlmodel/input-example.ts";
 import { LOADER_MODULE, LOADER_SOURCE } from "../../server/mlmodel/loader/loader.ts";
 import { asMlflowKeeps, readMlmodel, taskOf, writeMlmodel } from "../../server/mlmodel/mlmodel-file.ts";
+import { type LlmFacts, llmModelFiles } from "../../server/mlmodel/model-files.ts";
 import { chatSignature, schemaJson } from "../../server/mlmodel/signature.ts";
 
 const recorded = readFileSync(new URL("mlflow-3.17.2-chat.MLmodel", import.meta.url), "utf8");
 
-const model: ChatModel = {
-  modelId: "m-0123456789abcdef0123456789abcdef",
-  artifactLocation: "/store/mlruns/123456789012345678/models/m-0123456789abcdef0123456789abcdef/artifacts",
-  runId: "00000000000000000000000000000e12",
-  createdAt: new Date("2026-11-21T10:00:00.250Z"),
-  sizeBytes: 12345678901n,
+const model: LlmFacts = {
+  identity: {
+    modelId: "m-0123456789abcdef0123456789abcdef",
+    artifactLocation: "/store/mlruns/123456789012345678/models/m-0123456789abcdef0123456789abcdef/artifacts",
+    runId: "00000000000000000000000000000e12",
+    createdAt: new Date("2026-11-21T10:00:00.250Z"),
+    sizeBytes: 12345678901n,
+  },
+  task: "llm/v1/chat",
+  signature: chatSignature(),
+  example: inputExampleFiles(
+    new Map<string, Data>([
+      [
+        "messages",
+        [
+          new Map([
+            ["role", "user"],
+            ["content", "What is the capital of Spain?"],
+          ]),
+        ],
+      ],
+      ["max_tokens", 64n],
+    ]),
+  ),
   modelType: "phi3",
   contextLength: 4096,
   metadata: { revision: "1e3", note: "yes" },
@@ -103,7 +123,7 @@ describe("the chat signature", () => {
 });
 
 describe("the files of an uploaded ONNX folder", () => {
-  const files = chatModelFiles(model);
+  const files = llmModelFiles(model);
 
   test("are those that MLflow and its loader need", () => {
     expect(Object.keys(files).sort()).toEqual([
@@ -120,10 +140,10 @@ describe("the files of an uploaded ONNX folder", () => {
 
   test("name the model, its place and its run, all as text", () => {
     const { other, metadata, flavors } = readMlmodel(files.MLmodel!);
-    expect(other.model_id).toBe(model.modelId);
-    expect(other.model_uuid).toBe(model.modelId);
-    expect(other.artifact_path).toBe(model.artifactLocation);
-    expect(other.run_id).toBe(model.runId);
+    expect(other.model_id).toBe(model.identity.modelId);
+    expect(other.model_uuid).toBe(model.identity.modelId);
+    expect(other.artifact_path).toBe(model.identity.artifactLocation);
+    expect(other.run_id).toBe(model.identity.runId);
     expect(other.utc_time_created).toBe("2026-11-21 10:00:00.250000");
     expect(other.model_size_bytes).toBe(12345678901);
     expect(metadata).toEqual({ revision: "1e3", note: "yes", task: "llm/v1/chat" });
@@ -131,7 +151,10 @@ describe("the files of an uploaded ONNX folder", () => {
   });
 
   test("a time without milliseconds has no fraction, as in Python", () => {
-    const { MLmodel } = chatModelFiles({ ...model, createdAt: new Date("2026-11-21T10:00:00Z") });
+    const { MLmodel } = llmModelFiles({
+      ...model,
+      identity: { ...model.identity, createdAt: new Date("2026-11-21T10:00:00Z") },
+    });
     expect(readMlmodel(MLmodel!).other.utc_time_created).toBe("2026-11-21 10:00:00");
   });
 });

@@ -1,7 +1,8 @@
 // Logging small models to a store, for the tests beside this and for the process that crash.test.ts kills.
 import { create } from "@bufbuild/protobuf";
 import { ApiError, type LogModelHeader, LogModelHeaderSchema } from "@modelwire/proto";
-import { chatModelFiles } from "../../server/mlmodel/chat-model.ts";
+import { llmModelFiles } from "../../server/mlmodel/model-files.ts";
+import { chatSignature } from "../../server/mlmodel/signature.ts";
 import type { ModelStore, ModelUpload } from "../../server/store/model-store.ts";
 
 export const CONFIG = '{"model": {"type": "phi3", "context_length": 128}}';
@@ -36,7 +37,9 @@ export async function logModel(
 export async function commitChat(upload: ModelUpload, warnings: string[] = []) {
   const staged = await upload.look();
   if (staged.kind !== "llm") throw new Error("an ONNX LLM was expected here");
-  const texts = chatModelFiles({ ...upload.identity, ...staged, metadata: {} });
+  const { identity } = upload;
+  const [task, signature] = ["llm/v1/chat" as const, chatSignature()];
+  const texts = llmModelFiles({ ...staged, identity, task, signature, example: undefined, metadata: {} });
   return await upload.commit({ texts, at: "model", warnings });
 }
 
