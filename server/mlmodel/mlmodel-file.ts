@@ -1,6 +1,7 @@
 // The MLmodel file: read into what the server needs of it, with everything else kept, and written as MLflow writes it.
 // It knows no other file of the model.
 import { ApiError } from "@modelwire/proto";
+import { readSignature, writeSignature } from "./schema-json.ts";
 import type { SignatureJson } from "./signature.ts";
 import { readYaml } from "./yaml-read.ts";
 import { isYamlKey, isYamlMap, type YamlMap, type YamlValue } from "./yaml-value.ts";
@@ -54,15 +55,18 @@ export function writeMlmodel({ flavors, signature, metadata, other }: Mlmodel): 
 /**
  * What MLflow 3.17.2 makes of a file by loading and saving it: keys of its own appear, those that say nothing go. A
  * missing time of creation stays missing here, where MLflow takes the present one.
+ *
+ * @throws ApiError MODEL_INVALID when it has a signature that MLflow would not read.
  */
 export function asMlflowKeeps({ flavors, signature, metadata, other }: Mlmodel): Mlmodel {
   const kept = Object.entries(other).filter(
     ([key, value]) => !key.startsWith("_") && !(value === null && NEVER_NULL.has(key)),
   );
+  const json = signature && writeSignature(readSignature(signature));
   const { is_signature_from_type_hint = false, type_hint_from_example = false } = other;
   return {
     flavors,
-    signature,
+    signature: json,
     metadata,
     other: {
       model_id: null,
@@ -70,7 +74,7 @@ export function asMlflowKeeps({ flavors, signature, metadata, other }: Mlmodel):
       prompts: null,
       ...Object.fromEntries(kept),
       signature: undefined,
-      ...(signature ? { is_signature_from_type_hint, type_hint_from_example } : {}),
+      ...(json ? { is_signature_from_type_hint, type_hint_from_example } : {}),
       ...(other.utc_time_created ? { utc_time_created: pythonText(other.utc_time_created) } : {}),
     },
   };

@@ -2,20 +2,10 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { pythonFloat } from "../../server/mlmodel/python-json.ts";
 import { readYaml } from "../../server/mlmodel/yaml-read.ts";
-import { YamlFloat, YamlPairs, YamlTimestamp, type YamlValue } from "../../server/mlmodel/yaml-value.ts";
+import { YamlTimestamp, type YamlValue } from "../../server/mlmodel/yaml-value.ts";
 import { writeYaml } from "../../server/mlmodel/yaml-write.ts";
-
-type Coded =
-  | null
-  | boolean
-  | string
-  | Coded[]
-  | { int: string }
-  | { float: string }
-  | { timestamp: string }
-  | { map: [Coded, Coded][] };
+import { type Coded, coded, inOneOrder } from "./coded-yaml.ts";
 
 interface Recorded {
   /** [text, written as a value, written as a key] */
@@ -65,7 +55,7 @@ describe("reading", () => {
         wrong.push([text, expected, found]);
       else if (found.refused === undefined) {
         const [value, again] = expected;
-        if (JSON.stringify(sorted(coded(found.value))) !== JSON.stringify(sorted(value ?? null)))
+        if (JSON.stringify(inOneOrder(coded(found.value))) !== JSON.stringify(inOneOrder(value ?? null)))
           wrong.push([text, value, coded(found.value)]);
         // A scalar alone is written with an end mark, which no file here needs.
         else if (!again?.endsWith("\n...\n") && writeYaml(found.value) !== again)
@@ -192,28 +182,4 @@ function refusalOf(read: () => YamlValue): { value: YamlValue; refused?: undefin
   } catch (error) {
     return { refused: (error as Error).message };
   }
-}
-
-function coded(value: YamlValue): Coded {
-  if (value === null || typeof value === "boolean" || typeof value === "string") return value;
-  if (value instanceof YamlTimestamp) return { timestamp: value.text };
-  if (value instanceof YamlFloat) return { float: pythonFloat(value.value) };
-  if (typeof value === "number" && !Number.isSafeInteger(value))
-    return {
-      float: Number.isFinite(value)
-        ? pythonFloat(value)
-        : String(value).replace("Infinity", "inf").replace("NaN", "nan"),
-    };
-  if (typeof value === "bigint" || typeof value === "number") return { int: String(value) };
-  if (Array.isArray(value)) return (value as readonly YamlValue[]).map(coded);
-  const pairs = value instanceof YamlPairs ? value.pairs : Object.entries(value as Record<string, YamlValue>);
-  return { map: pairs.map(([key, item]) => [coded(key), coded(item)]) };
-}
-
-/** Maps in one order: JavaScript moves keys that look like array indexes. */
-function sorted(value: Coded): Coded {
-  if (Array.isArray(value)) return value.map(sorted);
-  if (typeof value !== "object" || value === null || !("map" in value)) return value;
-  const pairs = value.map.map(([key, item]): [Coded, Coded] => [key, sorted(item)]);
-  return { map: pairs.sort(([a], [b]) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1)) };
 }
