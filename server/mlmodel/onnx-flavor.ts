@@ -11,8 +11,8 @@ import { isYamlMap, type YamlMap, type YamlValue } from "./yaml-value.ts";
 export interface GraphValue {
   readonly name: string;
   readonly type: string;
-  /** Sizes, or the names of those that are free. */
-  readonly dims: readonly (number | string)[];
+  /** Sizes, or the names of those that are free; null when the graph does not say how many there are. */
+  readonly dims: readonly (number | string)[] | null;
 }
 
 /** Numbers as little-endian bytes, or texts. */
@@ -84,8 +84,8 @@ export function onnxPrediction(outputs: readonly (OnnxValue & { readonly name: s
 }
 
 /**
- * Tensors named and typed after the graph. There are no schemas of what MLflow cannot write: sequences, maps and
- * bfloat16.
+ * Tensors named and typed after the graph. There is no schema of what MLflow cannot write: sequences, maps, bfloat16,
+ * and tensors of any number of dimensions.
  */
 export function graphSignature(inputs: readonly GraphValue[], outputs: readonly GraphValue[]): Signature {
   return { inputs: tensorSchema(inputs), outputs: tensorSchema(outputs), params: undefined };
@@ -271,7 +271,7 @@ function column({ dtype, bytes, items, size }: NdArray): NdArray {
 function tensorSchema(values: readonly GraphValue[]): Schema | undefined {
   const tensors = values.flatMap(({ name, type, dims }): TensorSpec[] => {
     const dtype = DTYPES.get(type);
-    if (dtype === undefined || dtype === "bfloat16") return [];
+    if (dtype === undefined || dtype === "bfloat16" || dims === null) return [];
     return [{ name, dtype, shape: dims.map((size) => (typeof size === "number" ? size : -1)) }];
   });
   return tensors.length > 0 && tensors.length === values.length ? { kind: "tensors", tensors } : undefined;

@@ -12,8 +12,8 @@ export interface GraphValue {
   readonly kind: "tensor" | "sequence" | "map";
   /** ONNX's name of the element type; "" for what is no tensor. */
   readonly type: OnnxType | "";
-  /** Sizes, and names (possibly "") of those that are free. */
-  readonly dims: readonly (number | string)[];
+  /** Sizes, and names (possibly "") of those that are free; null when the graph does not say how many there are. */
+  readonly dims: readonly (number | string)[] | null;
 }
 
 /** A tensor to feed. */

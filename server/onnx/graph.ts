@@ -1,8 +1,10 @@
 // A plain ONNX graph: tensors in, and out whatever it gives. It checks what it is fed and reports everything that is
 // wrong; runs on one graph may overlap. It knows no rows, no columns and no model folder.
 
+import { stat } from "node:fs/promises";
 import { itemBytes, onnxName, type TensorType, typeOfOnnxName } from "./element-types.ts";
 import { GraphInputError, ModelFolderError, OrtError, type Violation } from "./errors.ts";
+import { checkGraphLimits } from "./graph-limits.ts";
 import type { GraphOptions, GraphOutput, GraphTensor, GraphValue } from "./graph-types.ts";
 import type { Binding, RunControl, Runtime, Session, SessionOptions, Tensor, ValueInfo } from "./runtime.ts";
 import { isHarmlessEntry, maxThreads } from "./session-limits.ts";
@@ -22,17 +24,20 @@ export class Graph {
   readonly #idle: Slot[] = [];
   #disposed = false;
 
-  private constructor(runtime: Runtime, session: Session, warnings: readonly string[]) {
+  private constructor(runtime: Runtime, session: Session, unshaped: ReadonlySet<string>, warnings: readonly string[]) {
     this.#runtime = runtime;
     this.#session = session;
-    this.inputs = session.inputs.map(graphValue);
-    this.outputs = session.outputs.map(graphValue);
+    this.inputs = session.inputs.map((value) => graphValue(value, unshaped));
+    this.outputs = session.outputs.map((value) => graphValue(value, unshaped));
     this.warnings = warnings;
   }
 
   /** Loads a graph with its external data beside it. The caller disposes it. @throws ModelFolderError with every violation */
   static async open(runtime: Runtime, path: string, options: GraphOptions = {}): Promise<Graph> {
     const warnings: string[] = [];
+    if (!(await stat(path).catch(() => undefined))?.isFile())
+      throw new ModelFolderError("The graph cannot be loaded.", [{ field: "graph", description: "is no file." }]);
+    const { unshaped } = checkGraphLimits(path);
     const session = await runtime.openSession(path, sessionOptions(options, warnings)).catch((error: unknown) => {
       if (!(error instanceof OrtError)) throw error;
       throw new ModelFolderError("The graph cannot be loaded.", [
@@ -43,7 +48,7 @@ export class Graph {
       ...session.inputs.filter(({ type }) => !isTensor(type)).map((value) => notServable("input", value)),
       ...session.outputs.filter(({ type }) => !isReadable(type)).map((value) => notServable("output", value)),
     ];
-    if (violations.length === 0) return new Graph(runtime, session, warnings);
+    if (violations.length === 0) return new Graph(runtime, session, unshaped, warnings);
     await session.dispose();
     throw new ModelFolderError("The graph cannot be served.", violations);
   }
@@ -144,9 +149,9 @@ function feedProblems(input: GraphValue, { type: name, dims, data }: GraphTensor
   const problems: string[] = [];
   const type = typeOfOnnxName(name);
   if (type === undefined || name !== input.type) problems.push(`is ${name}; the graph needs ${described(input)}.`);
-  if (input.dims.length > 0 && dims.length !== input.dims.length)
+  if (input.dims !== null && dims.length !== input.dims.length)
     problems.push(`has ${dims.length} dimensions, [${dims}]; the graph needs ${described(input)}.`);
-  else if (input.dims.some((size, i) => typeof size === "number" && size > 0 && size !== dims[i]))
+  else if (input.dims?.some((size, i) => typeof size === "number" && size > 0 && size !== dims[i]))
     problems.push(`has the shape [${dims}]; the graph needs ${described(input)}.`);
   if (dims.some((size) => !Number.isSafeInteger(size) || size < 0)) problems.push(`has the shape [${dims}].`);
   else if (type !== undefined) problems.push(...dataProblems(type, dims, data));
@@ -183,9 +188,9 @@ function straightened(bytes: Uint8Array, itemWidth: number): Uint8Array {
   return moved;
 }
 
-function graphValue({ name, type, dims }: ValueInfo): GraphValue {
+function graphValue({ name, type, dims }: ValueInfo, unshaped: ReadonlySet<string>): GraphValue {
   const kind = type === "type-2" ? "sequence" : type === "type-3" ? "map" : "tensor";
-  return { name, kind, type: isTensor(type) ? onnxName(type) : "", dims };
+  return { name, kind, type: isTensor(type) ? onnxName(type) : "", dims: unshaped.has(name) ? null : dims };
 }
 
 function isTensor(type: string): type is TensorType {
@@ -202,6 +207,7 @@ function notServable(role: string, { name, type }: ValueInfo): Violation {
 }
 
 function described({ type, dims }: GraphValue): string {
+  if (dims === null) return `${type} of any shape`;
   return `${type} [${dims.map((dim) => (dim === "" ? "?" : dim)).join(", ")}]`;
 }
 
