@@ -115,10 +115,11 @@ export async function uploadModel(
   }
   progress.stage = "sending";
   // Tries count from the last one that brought something.
-  for (let attempt = 1, tries = 1, reached = 0, replanned = false; ; attempt++, tries++) {
+  for (let attempt = 1, tries = 1, reached = 0, vanished = 0; ; attempt++, tries++) {
     Object.assign(progress, { attempt, bytesSent: 0, bytesReused: 0, filesSent: 0, filesReused: 0 });
     try {
-      const plan = await planOf(service, files, call());
+      // Who goes on with the same contents as others may find them taken again and again; what is sent needs nobody.
+      const plan = vanished < 2 ? await planOf(service, files, call()) : [];
       const held = files.reduce((sum, file, index) => sum + heldOf(file, plan[index]), 0);
       if (held > reached) tries = 1;
       reached = Math.max(reached, held);
@@ -126,9 +127,8 @@ export async function uploadModel(
       return await service.logModel(messages, { ...call(), onHeader, onTrailer });
     } catch (error) {
       // Another upload took what was promised, or it is not what it was: the server knows that now.
-      const again: boolean = !replanned && error instanceof ApiError && error.reason === "CONTENT_MISSING";
-      replanned ||= again;
-      if (!again && !(await retry.again(error, tries, { signal, deadline }, isRepeatable))) throw error;
+      if (vanished < 2 && error instanceof ApiError && error.reason === "CONTENT_MISSING") vanished++;
+      else if (!(await retry.again(error, tries, { signal, deadline }, isRepeatable))) throw error;
     }
   }
 }

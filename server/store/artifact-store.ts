@@ -60,11 +60,10 @@ export interface ArtifactWrite {
   commit(root: string, folder: CommitFolder): Promise<ModelFile[]>;
   /** Forgets that the folder is on its way: from here on no sweep takes it away. */
   release(): Promise<void>;
-  /**
-   * Removes everything, at `root` too when a commit had come so far.
-   * @param keep Whether contents are kept for the next try, as far as their digests are known.
-   */
-  abort(root: string | undefined, keep: boolean): Promise<void>;
+  /** Keeps what has arrived, as far as its digests are known, for the next try. After it the folder can only be aborted. */
+  keep(): Promise<void>;
+  /** Removes everything, at `root` too when a commit had come so far. */
+  abort(root: string | undefined): Promise<void>;
 }
 
 /** A folder that a process left on its way when it died. */

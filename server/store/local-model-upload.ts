@@ -95,11 +95,12 @@ export class LocalModelUpload implements ModelUpload {
     if (this.#ended) return;
     const { write, tracking } = this.#deps;
     const reason = error instanceof Error ? error.message : String(error);
+    // First of all: whoever sees that the row has FAILED may try again at once.
+    if (!(error instanceof ApiError && NO_NEXT_TRY.includes(error.reason))) await write.keep();
     const model = await tracking.finalizeLoggedModel(this.modelId, "FAILED", reason);
     // A commit whose answer was lost on its way from the database may have made it READY: then it stays.
     const failed = model.status === ModelStatus.FAILED;
-    const keep = !(error instanceof ApiError && NO_NEXT_TRY.includes(error.reason));
-    await write.abort(failed && this.#placed ? model.artifactLocation : undefined, keep);
+    await write.abort(failed && this.#placed ? model.artifactLocation : undefined);
     this.#ended = true;
   }
 }

@@ -103,7 +103,7 @@ async function checkAfterwards(root: string, { acknowledged }: Story, requestId:
 async function checkWhole(root: string, id: string): Promise<void> {
   const store = await openModelStore(root);
   const manifest = JSON.parse(readFileSync(join(root, "mlruns/0/models", id, "manifest.json"), "utf8"));
-  expect(manifest.files).toHaveLength(9);
+  expect(manifest.files).toHaveLength(5);
   for (const { path, sha256 } of manifest.files)
     expect(
       createHash("sha256")
@@ -125,7 +125,7 @@ test("a process that is killed before any of its steps leaves nothing half", { t
   const whole = await child(newRoot(), 0, "r");
   expect(whole).toMatchObject({ closed: true, acknowledged: [expect.stringMatching(/^m-/)] });
   const steps = whole.steps.length;
-  expect(steps).toBeGreaterThan(60);
+  expect(steps).toBeGreaterThan(50);
   const outcomes: string[] = [];
   let next = 1;
   const worker = async () => {
@@ -145,7 +145,7 @@ test("a process that is killed before any of its steps leaves nothing half", { t
 });
 
 test("a process that is killed from outside, at moments that it does not choose, leaves nothing half", async () => {
-  for (const lines of [1, 7, 12, 30, 55, 64]) {
+  for (const lines of [1, 7, 12, 30, 45, 55]) {
     const root = newRoot();
     const story = await child(root, 0, "r", (seen, process) => {
       if (seen === lines) process.kill("SIGKILL");

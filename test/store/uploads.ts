@@ -1,8 +1,6 @@
 // Logging small models to a store, for the tests beside this and for the process that crash.test.ts kills.
 import { create } from "@bufbuild/protobuf";
 import { ApiError, type LogModelHeader, LogModelHeaderSchema } from "@modelwire/proto";
-import { llmModelFiles } from "../../server/mlmodel/model-files.ts";
-import { chatSignature } from "../../server/mlmodel/signature.ts";
 import type { ModelStore, ModelUpload } from "../../server/store/model-store.ts";
 
 export const CONFIG = '{"model": {"type": "phi3", "context_length": 128}}';
@@ -33,14 +31,26 @@ export async function logModel(
   return await commitChat(upload, ["a warning"]);
 }
 
-/** Commits an ONNX LLM as the service does. */
+const MLMODEL = `flavors:
+  onnxruntime_genai:
+    data: model
+  python_function:
+    data: model
+    loader_module: loader
+metadata:
+  task: llm/v1/chat
+`;
+
+/** Files that a service adds to an ONNX LLM, or some like them. */
+export const TEXTS = {
+  MLmodel: MLMODEL,
+  "requirements.txt": "mlflow",
+  "code/loader.py": "def _load_pyfunc(path): ...\n",
+};
+
+/** Commits an ONNX LLM. */
 export async function commitChat(upload: ModelUpload, warnings: string[] = []) {
-  const staged = await upload.look();
-  if (staged.kind !== "llm") throw new Error("an ONNX LLM was expected here");
-  const { identity } = upload;
-  const [task, signature] = ["llm/v1/chat" as const, chatSignature()];
-  const texts = llmModelFiles({ ...staged, identity, task, signature, example: undefined, metadata: {} });
-  return await upload.commit({ texts, at: "model", warnings });
+  return await upload.commit({ texts: TEXTS, at: "model", warnings });
 }
 
 export async function bytesOf(store: ModelStore, ref: string, path: string, offset = 0): Promise<Buffer> {

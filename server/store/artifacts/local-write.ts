@@ -173,7 +173,19 @@ export class LocalWrite implements ArtifactWrite {
     await this.#deps.release();
   }
 
-  async abort(root: string | undefined, keep: boolean): Promise<void> {
+  /** Of a folder that was not put together yet: later failures are the store's own, and rare. */
+  async keep(): Promise<void> {
+    this.#failed = true;
+    try {
+      for (const [path, content] of this.#journal.contents)
+        await this.#deps.kept.keep(join(this.folder, path), content);
+      await this.#deps.kept.trim();
+    } catch {
+      // What cannot be kept has to be sent again, and that is all.
+    }
+  }
+
+  async abort(root: string | undefined): Promise<void> {
     this.#failed = true;
     const target = root === undefined ? undefined : dirname(this.#deps.folderOf(root));
     if (target !== undefined && (await exists(target))) {
@@ -181,15 +193,7 @@ export class LocalWrite implements ArtifactWrite {
       await this.#deps.disk.rename(target, join(this.#claimed, "aborted"));
       await this.#deps.disk.syncFolder(dirname(target));
     }
-    // What cannot be kept has to be sent again, and that is all.
-    if (keep) await this.#keep().catch(() => {});
     await this.#deps.release();
-  }
-
-  /** Only uploads that were not put together yet: later failures are the store's own, and rare. */
-  async #keep(): Promise<void> {
-    for (const [path, content] of this.#journal.contents) await this.#deps.kept.keep(join(this.folder, path), content);
-    await this.#deps.kept.trim();
   }
 
   /** Checks a new file's path and makes its folder; from here until {@link #added} the upload counts as failed. */

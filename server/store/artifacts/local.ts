@@ -149,7 +149,11 @@ export class LocalArtifactStore implements ArtifactStore {
         () => this.#disk.remove(folder),
       );
       const write = await LocalWrite.leftBehind(folder, deps);
-      yield { id, discard: (root) => write.abort(root, true) };
+      const discard = async (root: string | undefined) => {
+        await write.keep();
+        await write.abort(root);
+      };
+      yield { id, discard };
     }
   }
 
