@@ -2,7 +2,7 @@
 import { ApiError } from "@modelwire/proto";
 import { type Data, type DataMap, NdArray, Table, type TableColumn } from "../data.ts";
 import { isNumeric, itemsOf, packed, widthOf } from "./element-types.ts";
-import { Misfit } from "./findings.ts";
+import { lossOf, Misfit } from "./findings.ts";
 import { inferColumn, objectColumn } from "./infer-column.ts";
 import { nameText } from "./python-words.ts";
 
@@ -71,7 +71,7 @@ function tableOfRows(rows: readonly Data[], names: readonly (string | number)[] 
 function rowItems(row: Data): readonly Data[] {
   if (Array.isArray(row)) return row;
   if (row instanceof NdArray && row.shape.length === 1) return itemsOf(row);
-  throw new Misfit("A row is no list.", "Send every row as a list.");
+  throw lossOf("a row that is no list", "cells", "Send every row as a list.");
 }
 
 function tableOf(columns: ReadonlyMap<string | number, Data[]>, rows: number): Table {
@@ -150,7 +150,10 @@ function columnOf(name: string, value: Data, rows: number, labels: readonly stri
       (labels ?? []).map((label) => (dict.has(label) ? (dict.get(label) ?? null) : Number.NaN)),
     );
   }
-  return inferring(name, new Array<Data>(rows).fill(value instanceof NdArray ? scalarFrom(value) : value));
+  const cell = value instanceof NdArray ? scalarFrom(value) : value;
+  return rows === 0
+    ? packed(inferring(name, [cell]).dtype, [0], [])
+    : inferring(name, new Array<Data>(rows).fill(cell));
 }
 
 /** pandas repeats the item of an array without dimensions. */
@@ -161,7 +164,7 @@ function scalarFrom(array: NdArray): NdArray {
 /** `pandas.Series(array)`, of one dimension, in a table: without a copy where pandas keeps the type. */
 export function seriesOf(array: NdArray): NdArray {
   if (isNumeric(array.dtype)) return array;
-  if (array.dtype === "str") return inferColumn(array.items);
+  if (array.dtype === "str") return array.size === 0 ? array : inferColumn(array.items);
   return array.dtype === "bytes" ? NdArray.ofItems("object", array.shape, array.items) : objectColumn(array.items);
 }
 

@@ -5,7 +5,7 @@ import type { ColumnSpec, DataType, Schema, TensorSpec } from "../schema.ts";
 import { arrayAs } from "./array-of.ts";
 import { convertValue } from "./convert-value.ts";
 import { itemAt, itemsOf, packed } from "./element-types.ts";
-import { DTYPES, timesOf } from "./enforce-column.ts";
+import { DTYPES, refuseZones, timesOf } from "./enforce-column.ts";
 import { enforceValue } from "./enforce-value.ts";
 import { type Findings, lossOf, Misfit } from "./findings.ts";
 import { inferColumn } from "./infer-column.ts";
@@ -15,13 +15,16 @@ import { dtypeOf, inputName } from "./schema-inputs.ts";
 /** The table with the columns that the schema knows cast; others are left as they are. */
 export function castTable(table: Table, schema: Schema, findings: Findings): Table {
   const specs = specsByColumn(table, schema);
-  return new Table(
-    table.columns.map((column) => {
-      const spec = specs.get(column.name);
-      return spec === undefined ? column : { name: column.name, values: castColumn(column, spec, findings) };
-    }),
-    table.rows,
-  );
+  const zoned: (string | number)[] = [];
+  const columns = table.columns.map((column) => {
+    const spec = specs.get(column.name);
+    if (spec === undefined) return column;
+    return { name: column.name, values: castColumn(column, spec, findings, () => zoned.push(column.name)) };
+  });
+  // MLflow notices time zones only when it enforces what has been cast.
+  findings.prefix = "";
+  for (const name of zoned) findings.within(name, () => findings.attempt(() => refuseZones(true)));
+  return new Table(columns, table.rows);
 }
 
 type Spec = { readonly tensor: TensorSpec } | { readonly type: DataType; readonly required: boolean };
@@ -49,7 +52,7 @@ function isRequired(column: ColumnSpec, at: number, key: string | number): boole
   return column.required === true && (column.name !== undefined || key === at);
 }
 
-function castColumn({ name, values }: TableColumn, spec: Spec, findings: Findings): NdArray {
+function castColumn({ name, values }: TableColumn, spec: Spec, findings: Findings, noteZone: () => void): NdArray {
   const target =
     "tensor" in spec
       ? spec.tensor.dtype
@@ -61,7 +64,7 @@ function castColumn({ name, values }: TableColumn, spec: Spec, findings: Finding
     if ("tensor" in spec) return findings.attempt(() => castTensor(values, spec.tensor)) ?? values;
     if (spec.type.kind === "scalar") {
       const { name: type } = spec.type;
-      return findings.attempt(() => castScalars(values, type)) ?? values;
+      return findings.attempt(() => castScalars(values, type, noteZone)) ?? values;
     }
     if (spec.type.kind === "any") return values;
     const { type, required } = spec;
@@ -88,17 +91,19 @@ function castTensor(column: NdArray, { dtype }: TensorSpec): NdArray {
   return cast(column, wanted);
 }
 
-function castScalars(column: NdArray, type: keyof typeof DTYPES): NdArray {
+function castScalars(column: NdArray, type: keyof typeof DTYPES, noteZone: () => void): NdArray {
   if (type === "binary") return objects(column, (item) => (item instanceof Uint8Array ? item : fromBase64(text(item))));
   if (type === "string") return column.dtype === "str" ? column : arrayAs(column, "object");
-  if (type === "datetime") return castTimes(column);
+  if (type === "datetime") return castTimes(column, noteZone);
   return cast(column, DTYPES[type]);
 }
 
-function castTimes(column: NdArray): NdArray {
+function castTimes(column: NdArray, noteZone: () => void): NdArray {
   if (column.dtype === "datetime64[ns]") return column;
   if (column.dtype === "bool") throw lossOf("bool", "datetime64[ns]", "Send a time in ISO 8601.");
-  return timesOf(itemsOf(column));
+  const { times, zoned } = timesOf(itemsOf(column), { alike: true });
+  if (zoned) noteZone();
+  return times;
 }
 
 /** `astype(dtype)`; null in a column of text counts as NaN. */

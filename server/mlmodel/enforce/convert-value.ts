@@ -1,15 +1,15 @@
 // One value becomes an element of a numpy type, as `numpy.array([value], dtype)` and pandas' `astype` do it, except where
 // they would lose something without a word: that is refused here. It never knows arrays or columns.
-import { type Data, DateTime, type Dtype } from "../data.ts";
+import { type Data, DateTime, type Dtype, NdArray } from "../data.ts";
 import { pythonFloat } from "../python-json.ts";
-import { KINDS, plain, rangeOf, toHalf } from "./element-types.ts";
+import { itemAt, KINDS, rangeOf, toHalf } from "./element-types.ts";
 import { lossOf, Misfit } from "./findings.ts";
 import { typeName } from "./python-words.ts";
 import { inRange, parseTime } from "./time-text.ts";
 
 /** @throws Misfit when it can not, or only with a loss. */
 export function convertValue(value: Data, dtype: Dtype): Data {
-  const item = plain(value);
+  const item = value instanceof NdArray && value.shape.length === 0 ? itemAt(value, 0) : value;
   switch (KINDS[dtype]) {
     case "b":
       return toBool(item);

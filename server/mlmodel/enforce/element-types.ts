@@ -76,7 +76,9 @@ export function toList(array: NdArray): Data {
 
 /** The item that is a numpy scalar; other data as it is. */
 export function plain(value: Data): Data {
-  return value instanceof NdArray && value.shape.length === 0 ? itemAt(value, 0) : value;
+  return value instanceof NdArray && value.shape.length === 0 && value.shape !== NO_DIMENSIONS
+    ? itemAt(value, 0)
+    : value;
 }
 
 /** An array of items that have been converted to its type already. */

@@ -1,10 +1,10 @@
 // A column becomes one of a scalar type of MLflow's, if that is safe: mlflow.models.utils._enforce_mlflow_datatype. It
 // never knows where the column lies.
-import { type Data, DateTime, type Dtype, type NdArray } from "../data.ts";
+import { type Data, DateTime, type Dtype, NdArray } from "../data.ts";
 import type { ScalarName } from "../schema.ts";
 import { convertValue, exactDouble } from "./convert-value.ts";
 import { isNumeric, itemsOf, KINDS, packed, plain, widthOf } from "./element-types.ts";
-import { lossOf, Misfit } from "./findings.ts";
+import { lossOf, Misfit, RawMisfit } from "./findings.ts";
 import { inferColumn } from "./infer-column.ts";
 import { NUMPY_NAMES, nameText, typeName } from "./python-words.ts";
 import { inRange, parseTime } from "./time-text.ts";
@@ -40,7 +40,7 @@ export function enforceColumn(name: string | number, column: NdArray, type: Scal
   if (dtype === wanted || (text && (dtype === "object" || (dtype === "str" && type === "binary")))) return values;
   if (dtype === "object") {
     if (type === "boolean") return values;
-    if (type === "datetime") return naming(name, type, () => timesOf(values.items));
+    if (type === "datetime") return naming(name, type, () => naiveTimes(values.items));
     if (type === "double") return naming(name, type, () => numbersOf(values.items));
   }
   if (isUpcast(dtype, wanted) || (dtype === "int64" && KINDS[wanted] === "f" && allZeroOrOne(values)))
@@ -74,14 +74,18 @@ function allZeroOrOne(column: NdArray): boolean {
 function hintFor(column: NdArray, wanted: Dtype): string {
   if (column.dtype !== "float64" || KINDS[wanted] !== "i") return "";
   const items = itemsOf(column) as readonly number[];
-  return items.some(Number.isNaN) && items.every((item) => Number.isNaN(item) || Number.isInteger(item)) ? HINT : "";
+  if (!items.some(Number.isNaN)) return "";
+  const odd = items.find((item) => !Number.isNaN(item) && !Number.isInteger(item));
+  if (odd === Number.POSITIVE_INFINITY || odd === Number.NEGATIVE_INFINITY)
+    throw new RawMisfit("cannot convert float infinity to integer", "Send finite whole numbers.");
+  return odd === undefined ? HINT : "";
 }
 
 function naming(name: string | number, type: ScalarName, convert: () => NdArray): NdArray {
   try {
     return convert();
   } catch (error) {
-    if (!(error instanceof Misfit)) throw error;
+    if (!(error instanceof Misfit) || error instanceof RawMisfit) throw error;
     throw new Misfit(
       `Failed to convert column ${name === "" ? "" : columnText(name)} from type object to ${type}. ${error.message}`,
       error.remedy,
@@ -89,27 +93,62 @@ function naming(name: string | number, type: ScalarName, convert: () => NdArray)
   }
 }
 
-/** `pandas.to_datetime` and `astype("datetime64[ns]")` of a column of any type. @throws Misfit */
-export function timesOf(items: readonly Data[]): NdArray {
-  let layout = "";
+function notConvertible(value: Data, to: string): RawMisfit {
+  return new RawMisfit(`${typeName(value)} is not convertible to ${to}`, "Send what the signature wants.");
+}
+
+/** @throws Misfit for times with a zone. */
+export function refuseZones(zoned: boolean): void {
+  if (!zoned) return;
+  throw new Misfit(
+    "Please ensure that the input data of datetime column only contains timezone-naive datetime objects.",
+    "Send UTC without a zone.",
+  );
+}
+
+/**
+ * `astype("datetime64[ns]")` of a column of objects.
+ *
+ * @param options.alike whether all texts must be written as the first is, as `pandas.to_datetime` wants it.
+ * @throws Misfit
+ */
+export function timesOf(
+  items: readonly Data[],
+  { alike }: { alike: boolean },
+): { readonly times: NdArray; readonly zoned: boolean } {
+  const first = items.find((item) => !isMissing(item));
+  const layout = alike && typeof first === "string" ? parseTime(first).layout : undefined;
+  let zoned = false;
   const times = items.map((item) => {
     const value = plain(item);
-    if (value === null || (typeof value === "number" && Number.isNaN(value)) || value === "nan") return null;
+    if (isMissing(value)) return null;
     if (value instanceof DateTime) return inRange(value);
-    if (typeof value === "bigint") return convertValue(value, "datetime64[ns]");
-    if (typeof value !== "string") throw lossOf(typeName(value), "datetime64[ns]", "Send a time in ISO 8601.");
-    const parsed = parseTime(value);
-    if (parsed.zoned)
-      throw new Misfit(
-        "Please ensure that the input data of datetime column only contains timezone-naive datetime objects.",
-        "Send UTC without a zone.",
-      );
-    if (layout !== "" && parsed.layout !== "" && layout !== parsed.layout)
+    if (typeof value === "number") throw lossOf("a float", "datetime64[ns]", "Send a time in ISO 8601.");
+    if (typeof value === "bigint" && layout === undefined) return timeOfInt(value);
+    if (typeof value !== "string" && typeof value !== "bigint") throw notConvertible(value, "datetime");
+    const parsed = typeof value === "string" ? parseTime(value) : undefined;
+    if (layout !== undefined && parsed?.layout !== layout)
       throw new Misfit("The times of a column are written in different ways.", "Write all of them alike.");
-    layout ||= parsed.layout;
-    return parsed.time && inRange(parsed.time);
+    zoned ||= parsed?.zoned === true;
+    return parsed?.time ? inRange(parsed.time) : null;
   });
-  return packed("datetime64[ns]", [items.length], times);
+  return { times: packed("datetime64[ns]", [items.length], times), zoned };
+}
+
+function naiveTimes(items: readonly Data[]): NdArray {
+  const { times, zoned } = timesOf(items, { alike: false });
+  refuseZones(zoned);
+  return times;
+}
+
+function isMissing(value: Data): boolean {
+  return value === null || value === "" || value === "NaT" || value === "nan" || Number.isNaN(value);
+}
+
+function timeOfInt(value: bigint): Data {
+  if (value < -(2n ** 63n) || value >= 2n ** 63n)
+    throw new RawMisfit("An int is too large for datetime64[ns].", "Send a time in ISO 8601.");
+  return convertValue(value, "datetime64[ns]");
 }
 
 /** `pandas.to_numeric` of a column of objects, which may give whole numbers. @throws Misfit */
@@ -131,5 +170,14 @@ function numberOf(item: Data): bigint | number {
     if (/^[+-]?\d+$/.test(text)) return convertValue(text, "int64") as bigint;
     if (text !== "" && !text.includes("_") && !/nan/i.test(text)) return convertValue(text, "float64") as number;
   }
-  throw lossOf(typeName(value), "float64", "Send numbers.");
+  if (lengthOf(value) === 0) throw lossOf(typeName(value), "float64", "Send numbers.");
+  if (typeof value === "string" || value instanceof Uint8Array)
+    throw new Misfit("Unable to parse a text as a number.", "Send numbers.");
+  throw notConvertible(value, "float64");
+}
+
+/** `len(value)`, of what has one. */
+function lengthOf(value: Data): number | undefined {
+  if (typeof value === "string" || value instanceof Uint8Array || Array.isArray(value)) return value.length;
+  return value instanceof NdArray ? value.shape[0] : value instanceof Map ? value.size : undefined;
 }

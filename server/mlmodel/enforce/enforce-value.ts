@@ -5,7 +5,7 @@ import { arrayOf } from "./array-of.ts";
 import { convertValue } from "./convert-value.ts";
 import { itemAt, itemsOf, NO_DIMENSIONS, packed, widthOf } from "./element-types.ts";
 import { DTYPES, enforceColumn } from "./enforce-column.ts";
-import { type Findings, Misfit } from "./findings.ts";
+import { type Findings, Misfit, RawMisfit } from "./findings.ts";
 import { inferColumn } from "./infer-column.ts";
 import { nameSet, nameText, typeName, typeWord } from "./python-words.ts";
 
@@ -43,7 +43,9 @@ function enforceScalar(value: Data, type: ScalarName, required: boolean, finding
     return isNumber(column) ? packed(column.dtype, [], [item]) : item;
   } catch (error) {
     if (!(error instanceof Misfit)) throw error;
-    findings.add(`Failed to enforce schema of data of type ${typeName(value)} with dtype \`${type}\``, error.message);
+    if (error instanceof RawMisfit) findings.addMisfit(error);
+    else
+      findings.add(`Failed to enforce schema of data of type ${typeName(value)} with dtype \`${type}\``, error.message);
     return null;
   }
 }
@@ -75,7 +77,7 @@ function enforceArray(value: Data, items: DataType, required: boolean, findings:
     return value;
   }
   if (value instanceof NdArray && value.shape === NO_DIMENSIONS) {
-    findings.add("len() of unsized object", "Send a list.");
+    findings.addMisfit(new RawMisfit("len() of unsized object", "Send a list."));
     return value;
   }
   if (items.kind === "scalar") return enforceScalars(value as NdArray | readonly Data[], items.name, findings);
@@ -93,7 +95,7 @@ function enforceScalars(value: NdArray | readonly Data[], type: ScalarName, find
   if (lengthOf(value) === 0) return value;
   const enforced = findings.attempt(() => {
     if (value instanceof NdArray && value.shape.length > 1)
-      throw new Misfit("Data must be 1-dimensional", "Send one list.");
+      throw new RawMisfit("Data must be 1-dimensional", "Send one list.");
     const column = enforceColumn("", value instanceof NdArray ? value : inferColumn(value), type);
     return asType(column, type);
   });
@@ -134,7 +136,7 @@ function elementsOf(value: NdArray | readonly Data[]): readonly Data[] {
 }
 
 function enforceObject(value: Data, properties: readonly Property[], required: boolean, findings: Findings): Data {
-  if (!required && (value === null || (value instanceof Map && value.size === 0))) return value;
+  if (!required && isNothing(value, findings)) return value;
   if (!(value instanceof Map)) {
     findings.add(
       `Failed to enforce schema of data of type ${typeName(value)} with an object type. Expected data to be dictionary, got ${typeName(value)}`,
@@ -170,6 +172,18 @@ function enforceObject(value: Data, properties: readonly Property[], required: b
   return enforced;
 }
 
+/** `value is None or value == {}`, which numpy answers for each item of an array. */
+function isNothing(value: Data, findings: Findings): boolean {
+  if (!(value instanceof NdArray) || isScalar(value)) return value === null || isEmptyDict(value);
+  if (value.size === 1) return isEmptyDict(itemAt(value, 0));
+  findings.addMisfit(new RawMisfit("The truth value of an array is ambiguous.", "Send an object."));
+  return true;
+}
+
+function isEmptyDict(value: Data): boolean {
+  return value instanceof Map && value.size === 0;
+}
+
 /** MLflow speaks of the outermost key that does not fit. */
 function enforceProperty(value: Data, { name, type, required }: Property, findings: Findings): Data {
   const outermost = findings.outer === undefined;
@@ -184,8 +198,7 @@ function enforceProperty(value: Data, { name, type, required }: Property, findin
 }
 
 function enforceMap(value: Data, type: DataType, required: boolean, findings: Findings): Data {
-  if ((!required || type.kind === "any") && (value === null || (value instanceof Map && value.size === 0)))
-    return value;
+  if ((!required || type.kind === "any") && isNothing(value, findings)) return value;
   if (!(value instanceof Map)) {
     findings.add(`Expected data to be a dict, got ${typeName(value)}`, "Send an object.");
     return value;

@@ -103,7 +103,10 @@ function enforceCells(
   { type, required }: ColumnSpec,
   findings: Findings,
 ): NdArray {
-  if (type.kind === "scalar") return findings.attempt(() => enforceColumn(name, column, type.name)) ?? column;
+  if (type.kind === "scalar") {
+    const values = findings.attempt(() => enforceColumn(name, column, type.name)) ?? column;
+    return values.dtype === "bytes" ? NdArray.ofItems("object", values.shape, values.items) : values;
+  }
   const before = findings.count;
   const cells = itemsOf(column).map((cell, row) =>
     // pandas' text has NaN where a value is missing.

@@ -16,6 +16,9 @@ export class Misfit extends Error {
   }
 }
 
+/** A failure inside of numpy or pandas, which MLflow does not put into words of its own. */
+export class RawMisfit extends Misfit {}
+
 /** A conversion that numpy or pandas would make without a word, and lose something by it. */
 export function lossOf(what: string, dtype: string, remedy: string): Misfit {
   return new Misfit(`Can not convert ${what} to ${dtype} without loss.`, remedy);
@@ -44,10 +47,21 @@ export class Findings {
   /**
    * Notes what is wrong at the path, in MLflow's words, and what would be right.
    *
+   * @param first what MLflow says when this is the first, if that is something else.
    * @throws ApiError when it is one too many.
    */
-  add(words: string, remedy: string, first = words): void {
-    this.#first ??= this.prefix + (this.outer?.() ?? first);
+  add(words: string, remedy: string, first?: string): void {
+    this.#note(words, remedy, this.outer?.() ?? first ?? words);
+  }
+
+  /** Notes a {@link Misfit}; a {@link RawMisfit} is not put into outer words. */
+  addMisfit(error: Misfit): void {
+    if (error instanceof RawMisfit) this.#note(error.message, error.remedy, error.message);
+    else this.add(error.message, error.remedy);
+  }
+
+  #note(words: string, remedy: string, first: string): void {
+    this.#first ??= this.prefix + first;
     this.#violations.push({ field: fieldOf(this.path), description: `${words} ${remedy}`.trimEnd() });
     if (this.#violations.length < MOST) return;
     this.#violations.push({ field: "", description: "There may be more: the search ends here." });
@@ -60,7 +74,7 @@ export class Findings {
       return read();
     } catch (error) {
       if (!(error instanceof Misfit)) throw error;
-      this.add(error.message, error.remedy);
+      this.addMisfit(error);
       return undefined;
     }
   }

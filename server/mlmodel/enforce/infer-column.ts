@@ -49,8 +49,10 @@ function look(values: readonly Data[]): Seen {
     unsigned: false,
   };
   for (const value of values) {
-    if (value === null) seen.missing = true;
-    else if (isNumpyScalar(value)) noteScalar(value, seen);
+    if (value === null) {
+      seen.missing = true;
+      seen.width = 8;
+    } else if (isNumpyScalar(value)) noteScalar(value, seen);
     else note(value, seen, "float64");
   }
   return seen;
@@ -69,9 +71,10 @@ function noteScalar(scalar: NdArray, seen: Seen): void {
 
 function note(value: Data, seen: Seen, dtype: Dtype): void {
   if (typeof value === "number" && Number.isNaN(value)) {
-    // NaN stands for anything that is missing, but makes whole numbers floats.
+    // NaN stands for anything that is missing.
     seen.float = true;
     seen.missing = true;
+    seen.width = Math.max(seen.width, widthOf(dtype));
   } else if (typeof value === "number" || typeof value === "bigint") {
     seen.kinds.add("number");
     seen.width = Math.max(seen.width, widthOf(dtype));
@@ -91,14 +94,14 @@ function kindOfValue(value: Data): ValueKind {
 function typeOf(seen: Seen): Dtype {
   const [kind, ...others] = seen.kinds;
   if (others.length > 0 || kind === "other") return "object";
-  if (kind === undefined) return seen.float ? "float64" : "object";
+  const bits = seen.width * 8;
+  if (kind === undefined) return seen.float ? (`float${bits}` as Dtype) : "object";
   if (kind === "text") return "str";
   if (kind === "time") return "datetime64[ns]";
   if (kind === "bool") return seen.missing ? "object" : "bool";
   const unsigned = seen.unsigned || seen.greatest > rangeOf("int64")[1];
   if (seen.least < rangeOf("int64")[0] || seen.greatest > rangeOf("uint64")[1] || (unsigned && seen.least < 0n))
     return "object";
-  const bits = seen.missing ? 64 : seen.width * 8;
   return `${seen.float || seen.missing ? "float" : unsigned ? "uint" : "int"}${bits}` as Dtype;
 }
 

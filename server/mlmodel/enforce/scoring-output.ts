@@ -1,6 +1,6 @@
 // What MLflow's scoring server puts under `predictions`: data that JSON can hold. It never knows the wire.
 import { type Data, type DataMap, DateTime, NdArray, Table } from "../data.ts";
-import { itemsOf, plain, toList } from "./element-types.ts";
+import { itemsOf, toList } from "./element-types.ts";
 
 /**
  * A table becomes a list of records, an array nested lists, bytes base64 in lines, a time ISO 8601. Infinities and NaN stay:
@@ -36,8 +36,6 @@ function cells(column: NdArray): readonly Data[] {
 }
 
 function arrayOutput(array: NdArray): Data {
-  if (array.shape.length === 0)
-    return array.dtype === "datetime64[ns]" ? nanoseconds(array) : scoringOutput(plain(array));
   const { dtype } = array;
   if (dtype === "datetime64[ns]") return nanoseconds(array);
   const list = toList(array);
