@@ -21,7 +21,10 @@ export class InputColumns {
    * column names. 0 when they have names, or when it is a single one without.
    */
   readonly nameless: number;
-  /** Whether MLflow would take a lone object for columns of many rows: then it must be sent as a row. */
+  /**
+   * Whether MLflow would make something else of a lone object: of a map or of anything, the column of many rows; of lists
+   * within a list, an array, which they are not when their lengths differ. Then it must be sent as a row.
+   */
   readonly onlyAsRows: boolean;
 
   /**
@@ -35,7 +38,8 @@ export class InputColumns {
     const bare = columns.length > 1 && columns.every(({ name, type }) => name === undefined && type !== "tensor");
     this.nameless = numbered || bare ? columns.length : 0;
     const some = (...types: string[]) => columns.some(({ type }) => types.includes(type));
-    this.onlyAsRows = some("map", "any") && !some("array", "object");
+    const nested = columns.some((column) => "items" in column && column.items.type === "array");
+    this.onlyAsRows = nested || (some("map", "any") && !some("array", "object"));
   }
 
   /** The value of a column. */

@@ -1,5 +1,5 @@
 // A prediction in the words of a TypeScript program: whole, or as its text forms. It must never know how a call is made.
-import { durationMs } from "@bufbuild/protobuf/wkt";
+import type { Duration } from "@bufbuild/protobuf/wkt";
 import { status } from "@grpc/grpc-js";
 import type { PredictResponse, StreamPredictResponse, TextDelta } from "@modelwire/proto";
 import { ApiError } from "@modelwire/proto";
@@ -57,8 +57,13 @@ export function prediction<Output>(response: PredictResponse): Prediction<Output
     ignored: { columns: ignored?.columns ?? [], params: ignored?.params ?? [] },
     ...(usage && { usage: tokenUsage(usage) }),
     timings: {
-      enforcementMs: timings?.enforcement ? durationMs(timings.enforcement) : 0,
-      modelMs: timings?.model ? durationMs(timings.model) : 0,
+      enforcementMs: milliseconds(timings?.enforcement),
+      modelMs: milliseconds(timings?.model),
     },
   };
+}
+
+/** With what is below a millisecond: a small model takes less than one. */
+function milliseconds(duration: Duration | undefined): number {
+  return duration ? Number(duration.seconds) * 1_000 + duration.nanos / 1e6 : 0;
 }

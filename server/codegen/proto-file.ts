@@ -79,9 +79,9 @@ export function protoFile({ uri, name, signature }: ModelSource): string {
   return `// Written by \`modelwire codegen\` from the signature of ${commentText(uri, 600)}:
 // ${signatureDigest(signature)}. Write it anew instead of changing it.
 //
-// To ask the model from another language, generate code from this file and from Modelwire's own, fill a ${request},
+// To ask the model from another language, generate code from this file and from Modelwire's own, fill ${request},
 // print it as JSON, and pass the text to modelwire.inference.v1.PredictionService.Predict as \`input.json\`; the answer's
-// \`output.json\` is a ${name}Response. The fields are optional so that a zero is printed; the comments say which are required.${
+// \`output.json\` is ${name}Response. The fields are optional so that a zero is printed; the comments say which are required.${
     within
       ? `
 // JSON has one kind of number, and MLflow takes it for a double, a float or an integer only in a column of its own: for what

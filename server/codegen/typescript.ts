@@ -40,7 +40,7 @@ export function typescriptModule(source: ModelSource): string {
   const names = new Names([...IMPORTS, ...GLOBALS, ...Object.values(ARRAYS), "Uint8Array"]);
   const types = new TypeWriter(names);
   const text = givesText(signature);
-  const tensors = [inputs, outputs].every((schema) => schema?.tensors.every(({ dtype }) => elementType(dtype)));
+  const tensors = [inputs, outputs].every((schema) => (schema?.tensors ?? []).every(({ dtype }) => elementType(dtype)));
   const given = new Sides(types, name, signature, text, tensors);
   const [input, output, parameters] = [given.input(inputs), given.output(outputs), given.params(params)];
   const model = names.take(`${name}Model`);
@@ -223,6 +223,7 @@ function needsSchema({ inputs, json }: Signature): boolean {
   return (
     naming === "numbered" ||
     (naming === "unnamed" && columns.length > 1) ||
+    columns.some(({ type }) => type?.kind.case === "arrayItems" && type.kind.value.kind.case === "arrayItems") ||
     (!lists && kinds.some((kind) => kind === "mapValues" || kind === "any")) ||
     columns.some(({ type }) => hasWithin(type, [ScalarType.DOUBLE, ScalarType.FLOAT, ScalarType.INTEGER]))
   );
