@@ -124,10 +124,10 @@ export class TypeFinder {
   /** An array of numbers has one type throughout, so that its items are looked at for NaN alone, which has none. */
   #addArray(sum: TypeSum, array: NdArray): Found {
     if (array.size === 0) return "none";
+    if (this.#path.length + array.shape.length > MAX_TYPE_DEPTH)
+      throw this.#refusal(`it is nested more than ${MAX_TYPE_DEPTH} deep`);
     if (!(array.dtype in NUMBER_BYTES)) return this.#addItems(sum, nested(array.items, array.shape));
     const [, ...inner] = array.shape;
-    if (this.#path.length + inner.length >= MAX_TYPE_DEPTH)
-      throw this.#refusal(`it is nested more than ${MAX_TYPE_DEPTH} deep`);
     let innermost = this.#setItems(sum, sum.items ?? {});
     for (const _ of inner) innermost = this.#setItems(innermost, innermost.items ?? {});
     const scalar = SCALARS[array.dtype];

@@ -4,7 +4,7 @@ import { DateTime } from "./data.ts";
 const DAY_NS = 86_400_000_000_000n;
 
 const ISO =
-  /^\+?(\d{1,4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d{0,6}))?)?)?(?:Z|([+-])(\d\d)(?::?(\d\d))?)?)?)?)?$/;
+  /^\s*\+?(\d{1,4})(?:-(\d\d)(?:-(\d\d)(?:[T ](\d\d)(?::(\d\d)(?::(\d\d)(?:\.(\d{0,6}))?)?)?(?:Z|([+-])(\d\d)(?::?(\d\d))?)?)?)?)?$/;
 
 /**
  * `np.datetime64(text).item()`: a date where the text has no time of day; a zone is applied and then forgotten. Undefined

@@ -4,7 +4,7 @@ import { ApiError, type FieldViolation, invalidFields } from "@modelwire/proto";
 import type { Data, DataMap } from "./data.ts";
 import { DateTime } from "./data.ts";
 import { enforceValue } from "./enforce/enforce-value.ts";
-import { Findings } from "./enforce/findings.ts";
+import { Findings, Misfit } from "./enforce/findings.ts";
 import { paramValue, pythonType, UnfitParam } from "./param-value.ts";
 import { isoDatetime } from "./python-datetime.ts";
 import { JsonError, parsePythonJson, writePythonJson } from "./python-json.ts";
@@ -239,7 +239,7 @@ function readParam(spec: DataMap, at: string, problems: Problems): ParamSpec | u
 export function paramDefault(value: Data, type: DataType, list: boolean): Data {
   if (list && !isList(value)) throw new UnfitParam(`${pythonType(value)} is no list`);
   if (type.kind !== "scalar") {
-    const findings = new Findings("MODEL_INVALID");
+    const findings = new DefaultFindings("MODEL_INVALID");
     try {
       enforceValue(value, type, true, findings);
       findings.end();
@@ -253,6 +253,20 @@ export function paramDefault(value: Data, type: DataType, list: boolean): Data {
   if (type.name === "datetime" && (isList(converted) ? converted : [converted]).includes(null))
     throw new UnfitParam("MLflow cannot write a default of None for a datetime");
   return converted;
+}
+
+/** A default is held against its type, but stays as it is: a missing item is not lost, although numpy would write "None". */
+class DefaultFindings extends Findings {
+  override attempt<T>(read: () => T): T | undefined {
+    return super.attempt(() => {
+      try {
+        return read();
+      } catch (error) {
+        if (error instanceof Misfit && error.message.startsWith("Can not convert NoneType ")) return undefined;
+        throw error;
+      }
+    });
+  }
 }
 
 function scalarType(name: Data | undefined): DataType | undefined {
