@@ -133,7 +133,7 @@ class GenAIModel:
         return ids
 
     def _generate(self, ids, request, index):
-        """Yields (text, finish reason or None, tokens so far); the last one has the reason."""
+        """Yields (text, finish reason or None, tokens so far); the last one has the reason. The ending token is not counted."""
         room = self._context_length - len(ids)
         limit = min(room, request["max_tokens"] or room)
         parameters = self._og.GeneratorParams(self._model)
@@ -150,10 +150,10 @@ class GenAIModel:
                     break
                 generator.generate_next_token()
                 token = int(generator.get_next_tokens()[0])
-                count += 1
                 if token in self._eos:
                     yield stops.rest(), "stop", count
                     return
+                count += 1
                 text = stream.decode(token)
                 if first:
                     # A SentencePiece tokenizer writes its word mark before the first word of an answer too. What goes on
