@@ -38,6 +38,7 @@ export class LocalModelStore implements ModelStore {
   readonly #tracking: TrackingStore;
   readonly #artifacts: ArtifactStore;
   readonly #describer: ModelDescriber;
+  readonly #ending = new Set<Promise<void>>();
   readonly #newId: () => string;
   readonly #onWarning: (message: string, error: unknown) => void;
 
@@ -67,6 +68,7 @@ export class LocalModelStore implements ModelStore {
     const upload = new LocalModelUpload(begun.created, header, {
       write,
       tracking: this.#tracking,
+      ending: this.#ending,
       describe: (model) => this.#describer.describe(model),
       onWarning: this.#onWarning,
     });
@@ -86,6 +88,7 @@ export class LocalModelStore implements ModelStore {
 
   async held(contents: readonly Content[]): Promise<number[]> {
     checkContents(contents);
+    await Promise.allSettled(this.#ending);
     return await this.#artifacts.held(contents);
   }
 

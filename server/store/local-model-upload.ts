@@ -16,6 +16,8 @@ const NO_NEXT_TRY: readonly string[] = ["STORAGE_FULL", "LIMIT_EXCEEDED"];
 export interface UploadDeps {
   readonly write: ArtifactWrite;
   readonly tracking: TrackingStore;
+  /** Aborts under way: what they keep is to be seen by who plans the next try. */
+  readonly ending: Set<Promise<void>>;
   describe(model: Model): Promise<Model>;
   onWarning(message: string, error: unknown): void;
 }
@@ -93,6 +95,13 @@ export class LocalModelUpload implements ModelUpload {
 
   async abort(error: unknown): Promise<void> {
     if (this.#ended) return;
+    const { ending } = this.#deps;
+    const done = this.#abort(error);
+    ending.add(done);
+    await done.finally(() => ending.delete(done));
+  }
+
+  async #abort(error: unknown): Promise<void> {
     const { write, tracking } = this.#deps;
     const reason = error instanceof Error ? error.message : String(error);
     // First of all: whoever sees that the row has FAILED may try again at once.

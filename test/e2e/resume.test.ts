@@ -181,8 +181,12 @@ describe("an upload that broke off", () => {
       client.close();
       await proxy.close();
     });
-    const { progress, ...logged } = await log(client);
-    expect(proxy.cuts()).toBe(1);
+    const logging = log(client);
+    await proxy.cut;
+    const failed = async () => (await direct.models.searchModels({ name: "m" })).models[0]?.status;
+    await expect.poll(failed, { timeout: 10_000 }).toBe(ModelStatus.FAILED);
+    proxy.goOn();
+    const { progress, ...logged } = await logging;
     expect(progress.attempt).toBeGreaterThan(1);
     expect(progress.bytesReused).toBeGreaterThan(WEIGHTS / 4);
     await expectWhole(logged);
@@ -223,12 +227,21 @@ describe("an upload that broke off", () => {
   });
 });
 
-/** A way to a server that is cut, once, after so many bytes. */
+/** A way to a server that is cut after so many bytes, and then holds up who comes until it may go on. */
 async function cuttingProxy(address: string, bytes: number) {
   const [host = "", port = ""] = address.split(":");
   const sockets = new Set<Socket>();
-  let cuts = 0;
-  const proxy: Server = createServer((client) => {
+  let cutOff = () => {};
+  let goOn = () => {};
+  const cut = new Promise<void>((resolve) => {
+    cutOff = resolve;
+  });
+  const open = new Promise<void>((resolve) => {
+    goOn = resolve;
+  });
+  let isCut = false;
+  const proxy: Server = createServer(async (client) => {
+    if (isCut) await open;
     const server = connect(Number(port), host);
     let passed = 0;
     for (const socket of [client, server]) {
@@ -242,9 +255,10 @@ async function cuttingProxy(address: string, bytes: number) {
     }
     client.on("data", (data) => {
       passed += data.length;
-      if (cuts > 0 || passed < bytes) return;
-      cuts += 1;
+      if (isCut || passed < bytes) return;
+      isCut = true;
       client.destroy();
+      cutOff();
     });
     client.pipe(server);
     server.pipe(client);
@@ -255,7 +269,8 @@ async function cuttingProxy(address: string, bytes: number) {
   if (bound === null || typeof bound === "string") throw new Error("no port");
   return {
     address: `127.0.0.1:${bound.port}`,
-    cuts: () => cuts,
+    cut,
+    goOn,
     close: async () => {
       for (const socket of sockets) socket.destroy();
       proxy.close();
