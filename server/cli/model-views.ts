@@ -31,7 +31,7 @@ export function modelDetails(model: Model, files: readonly ModelFile[], signatur
     ["flavors", model.flavors.join(", ")],
     ["type", model.modelType],
     ["size", `${size(model.sizeBytes)} (${model.sizeBytes} bytes)`],
-    ["files", `${files.length}, ${files.filter(({ sha256 }) => sha256 !== "").length} of them with a SHA-256`],
+    ["files", files.length > 0 ? `${files.length}, ${files.filter((file) => file.sha256).length} with a digest` : ""],
     ["created", created(model)],
     ["experiment", model.experimentId],
     ["run", model.sourceRunId],
@@ -59,8 +59,9 @@ export function loadedText(models: readonly LoadedModel[]): string {
   const rows = models.map((model) => [
     model.modelId,
     model.name,
-    `${model.contextLength} tokens`,
-    `${model.maxSequences} at a time`,
+    // A plain ONNX model knows neither.
+    model.contextLength > 0 ? `${model.contextLength} tokens` : "",
+    model.maxSequences > 0 ? `${model.maxSequences} at a time` : "",
     model.loadTime ? duration(durationMs(model.loadTime)) : "",
   ]);
   const warnings = models.flatMap((model) => model.warnings.map((warning) => `warning: ${printable(warning)}\n`));

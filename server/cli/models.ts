@@ -1,6 +1,7 @@
 // `modelwire models …`: what a server has, and what it holds in memory. It must never know how any of it is stored.
 import { createInterface } from "node:readline/promises";
 import type { Model, ModelwireClient } from "@modelwire/client";
+import { ModelStatus } from "@modelwire/client";
 import type { Command, Io } from "./command.ts";
 import { UsageError } from "./command.ts";
 import { CONNECT_FLAGS, CONNECT_HELP, connect } from "./connect.ts";
@@ -89,9 +90,10 @@ const ACTIONS: Record<string, Action> = {
         return;
       }
       const id = { model: model.modelId };
-      const { files } = await client.models.listArtifacts(id, { signal });
-      const text = model.signature && (await client.signatures.getSignature(id, { signal })).signature?.text;
-      stdout.write(modelDetails(model, files, text));
+      const ready = model.status === ModelStatus.READY;
+      const files = ready ? (await client.models.listArtifacts(id, { signal })).files : [];
+      const text = ready && model.signature && (await client.signatures.getSignature(id, { signal })).signature?.text;
+      stdout.write(modelDetails(model, files, text || undefined));
     },
   },
   files: {

@@ -1,6 +1,9 @@
 // Runs the built command line as its users do: a process, its streams, its exit code. `npm test` builds it first.
 import { spawn, spawnSync } from "node:child_process";
+import { PassThrough, Readable } from "node:stream";
+import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
+import { run } from "../../server/cli/run.ts";
 
 export const MAIN = fileURLToPath(new URL("../../server/bin/modelwire.js", import.meta.url));
 
@@ -34,6 +37,21 @@ export function cli(
   options: { input?: string; env?: Record<string, string> } = {},
 ): Promise<Finished> {
   return start(args, { input: "", ...options }).done;
+}
+
+/** The same command line without a process of its own: that takes a third of a second each time. */
+export async function inside(
+  args: readonly string[],
+  options: { input?: string; env?: Record<string, string> } = {},
+): Promise<Finished> {
+  const stdin = Readable.from([Buffer.from(options.input ?? "")]);
+  const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+  const read = Promise.all([text(stdout), text(stderr)]);
+  const code = await run(args, { stdin, stdout, stderr, env: options.env ?? {}, signal: new AbortController().signal });
+  stdout.end();
+  stderr.end();
+  const [out, err] = await read;
+  return { code, stdout: out, stderr: err };
 }
 
 /** Without the `script` of util-linux there is nothing here that makes a terminal. */

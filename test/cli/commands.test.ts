@@ -48,7 +48,7 @@ test("log sends a folder and sums up; progress goes to stderr", async () => {
     /^m-1\n {2}name {7}n\n {2}uri {8}models:\/m-1\n {2}size {7}1\.0 MiB in 2 files\n {2}time {7}\d/,
   );
   expect(stderr).toBe(
-    `${[25, 50, 75, 100].map((share) => `uploading ${share}% of 1.0 MiB\n`).join("")}warning: careful\n`,
+    `hashing 100% of 1.0 MiB\n${[25, 50, 75, 100].map((share) => `uploading ${share}% of 1.0 MiB\n`).join("")}warning: careful\n`,
   );
   expect(server.models.models[0]?.header).toMatchObject({ tags: { a: "b=c" }, params: { k: "v" } });
 });
@@ -91,6 +91,13 @@ test("Ctrl-C in an answer ends with 130 and keeps what was printed", async () =>
   chat.kill("SIGINT");
   const { code, stdout, stderr } = await chat.done;
   expect([code, stdout, stderr]).toEqual([130, "1: forever[31m!\n", "interrupted\n"]);
+});
+
+test("Ctrl-C in a prediction ends with 130 and keeps what was printed", async () => {
+  const predict = start(["predict", "n", "--prompt", "hi", "--stream"], { env });
+  await predict.seen("so far");
+  predict.kill("SIGINT");
+  expect(await predict.done).toEqual({ code: 130, stdout: "so far[31m", stderr: "interrupted\n" });
 });
 
 test("a refused request shows every violation on its own line", async () => {

@@ -1,7 +1,14 @@
 // A server for the command line to talk to: models in memory, and answers that say what was asked.
 import { once } from "node:events";
-import type { GenerationOptions, StreamChatRequest } from "@modelwire/proto";
-import { ChatService, FinishReason, invalidFields, ModelService, ServingService } from "@modelwire/proto";
+import type { GenerationOptions, StreamChatRequest, StreamPredictRequest } from "@modelwire/proto";
+import {
+  ChatService,
+  FinishReason,
+  invalidFields,
+  ModelService,
+  PredictionService,
+  ServingService,
+} from "@modelwire/proto";
 import { FakeModels } from "../client/fake-models.ts";
 import type { TestContext } from "../client/test-server.ts";
 import { startTestServer } from "../client/test-server.ts";
@@ -44,6 +51,12 @@ export async function startFakeServer() {
       if (last === "forever" && !signal.aborted) await once(signal, "abort");
       if (signal.aborted) return;
       yield { event: { case: "done" as const, value: ending(request.options) } };
+    },
+  });
+  server.add(PredictionService, {
+    async *streamPredict(_: StreamPredictRequest, { signal }: TestContext) {
+      yield { event: { case: "delta" as const, value: { text: "so far\u001b[31m" } } };
+      if (!signal.aborted) await once(signal, "abort");
     },
   });
   return {

@@ -1,22 +1,12 @@
 // What the command line says about itself, and about command lines it does not understand.
 import { readFileSync } from "node:fs";
-import { PassThrough } from "node:stream";
 import { expect, test } from "vitest";
-import { run } from "../../server/cli/run.ts";
-import type { Finished } from "./cli.ts";
-import { cli, MAIN } from "./cli.ts";
-
-/** The same command line without a process of its own: that takes a third of a second each time. */
-async function inside(args: readonly string[]): Promise<Finished> {
-  const [stdin, stdout, stderr] = [new PassThrough().end(), new PassThrough(), new PassThrough()];
-  const code = await run(args, { stdin, stdout, stderr, env: {}, signal: new AbortController().signal });
-  return { code, stdout: String(stdout.read() ?? ""), stderr: String(stderr.read() ?? "") };
-}
+import { cli, inside, MAIN } from "./cli.ts";
 
 test("the overview names every command; without any word it is a usage error", async () => {
   const help = await cli(["--help"]);
   expect(help.code).toBe(0);
-  for (const name of ["serve", "log", "chat", "models", "demo"])
+  for (const name of ["serve", "log", "chat", "predict", "signature", "codegen", "tokens", "models", "demo"])
     expect(help.stdout).toMatch(new RegExp(`^  ${name} `, "m"));
   const bare = await cli([]);
   expect([bare.code, bare.stdout]).toEqual([2, help.stdout]);
@@ -24,7 +14,17 @@ test("the overview names every command; without any word it is a usage error", a
 
 test.each([
   ["serve", ["--port", "MODELWIRE_PORT", "SIGTERM"]],
-  ["log", ["--name", "--experiment", "--tag", "--param", "--address", "--tls-ca"]],
+  [
+    "log",
+    [
+      ...["--name", "--experiment", "--tag", "--param", "--address", "--tls-ca"],
+      ...["--task", "--input-example", "--signature"],
+    ],
+  ],
+  ["predict", ["--prompt", "--json", "--input", "--param", "--stream", "--strict", "--stats", "--address", "Example:"]],
+  ["signature", ["show", "infer", "--input", "--output", "--param", "--json", "--address", "Example:"]],
+  ["codegen", ["--out", "--proto", "--name", "--check", "--address", "Example:"]],
+  ["tokens", ["--text", "--message", "--list", "--address", "Example:"]],
   [
     "chat",
     [
@@ -68,6 +68,19 @@ test.each([
   [["chat", "m", "--seed", "-1"], "--seed"],
   [["chat", "m", "--seed=1.5"], "whole number"],
   [["chat", "m", "--once", " "], "the question is empty"],
+  [["predict", "m"], "give --prompt, --json or --input"],
+  [["predict", "m", "--prompt", "x", "--json", "{}"], "--prompt and --json exclude each other"],
+  [["predict", "m", "--input", "/no/such/file"], "--input cannot be read"],
+  [["predict", "m", "--prompt", "x", "--param", "novalue"], "name=value"],
+  [["signature"], "what to do with a signature is missing"],
+  [["signature", "shwo"], "did you mean: modelwire signature show?"],
+  [["signature", "infer"], "give --input, --output or --param"],
+  [["signature", "infer", "--input", "-", "--output", "-"], "cannot both be stdin"],
+  [["codegen", "m"], "--out is missing"],
+  [["codegen", "m", "--out", "x", "--name", "my-model"], "did you mean --name MyModel?"],
+  [["tokens"], "<model> is missing"],
+  [["log", "x", "--name", "y", "--input-example", "/no/such/file"], "--input-example cannot be read"],
+  [["log", "x", "--name", "y", "--signature", MAIN], "is no signature"],
   [["models"], "what to do with models is missing"],
   [["models", "lits"], "did you mean: modelwire models list?"],
   [["models", "show"], "<model> is missing"],
