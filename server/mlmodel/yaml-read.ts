@@ -198,13 +198,11 @@ class Construction {
   #merge(node: Node | null): Entry[] {
     const value = this.value(node);
     const maps = Array.isArray(value) ? [...(value as readonly YamlValue[])].reverse() : [value];
-    const entries = maps.flatMap((map): Entry[] => {
+    return maps.flatMap((map): Entry[] => {
       if (map instanceof YamlPairs) return [...map.pairs];
       if (isYamlMap(map)) return Object.entries(map) as [string, YamlValue][];
       throw new Mistake("<< merges a map or a list of maps", offsetOf(node));
     });
-    this.#count(entries.length, 0, node);
-    return entries;
   }
 
   #count(values: number, chars: number, node: Node | null): void {

@@ -85,6 +85,7 @@ describe("writing", () => {
     "mlflow",
     "MLflow>=2",
     "mlflow-skinny[x]==1",
+    "mlflow-tracing>1",
     "mlflow @ git+https://x/mlflow",
     "git+https://x/mlflow",
     "mlflow; python_version<'4'",
