@@ -1,6 +1,14 @@
 // The public surface of @modelwire/client: a short list, kept by hand.
 export { status as Code } from "@grpc/grpc-js";
-export type { FieldViolation, LoadedModel, Model, ModelFile, ModelSignature, Signature } from "@modelwire/proto";
+export type {
+  FieldViolation,
+  LoadedModel,
+  LogModelResponse,
+  Model,
+  ModelFile,
+  ModelSignature,
+  Signature,
+} from "@modelwire/proto";
 export { ApiError, ErrorReason, FinishReason, ModelStatus } from "@modelwire/proto";
 export type { CallOptions, MetadataInit } from "./call-options.ts";
 export { ChatStream } from "./chat-stream.ts";
