@@ -15,6 +15,7 @@ const MOST_DIMENSIONS = 64;
  */
 export function arrayOf(data: Data, dtype?: Dtype): NdArray {
   if (data instanceof NdArray && data.shape.length > 0) return arrayAs(data, dtype ?? data.dtype);
+  if (dtype === "object") return objectsOf(data);
   const leaves: Data[] = [];
   const shape: number[] = [];
   measure(data, shape);
@@ -24,10 +25,24 @@ export function arrayOf(data: Data, dtype?: Dtype): NdArray {
   return packed(type, shape.length === 0 ? NO_DIMENSIONS : shape, items);
 }
 
-/** `array.astype(dtype)`; the array itself when it has that type. @throws Misfit */
+/** Of objects as many dimensions as all lists share; what lies deeper stays a list. */
+function objectsOf(data: Data): NdArray {
+  const shape: number[] = [];
+  let level: readonly Data[] = [data];
+  while (shape.length < MOST_DIMENSIONS) {
+    const [first] = level;
+    if (!Array.isArray(first) || !level.every((each) => Array.isArray(each) && each.length === first.length)) break;
+    shape.push(first.length);
+    level = level.flat(1) as readonly Data[];
+  }
+  return packed("object", shape.length === 0 ? NO_DIMENSIONS : shape, level.map(plain));
+}
+
+/** `array.astype(dtype)`; pandas' missing text becomes NaN among objects. The array itself when it has that type. @throws Misfit */
 export function arrayAs(array: NdArray, dtype: Dtype): NdArray {
   if (array.dtype === dtype) return array;
-  const items = itemsOf(array);
+  const items =
+    dtype === "object" && array.dtype === "str" ? array.items.map((item) => item ?? Number.NaN) : itemsOf(array);
   return packed(dtype, array.shape, dtype === "object" ? items : items.map((item) => convertValue(item, dtype)));
 }
 

@@ -36,7 +36,7 @@ function tableOfRecords(records: readonly Data[], names: readonly (string | numb
   const columns = new Map<string | number, Data[]>((names ?? []).map((name) => [name, []]));
   let cells = 0;
   for (const [row, record] of records.entries()) {
-    if (!(record instanceof Map)) throw new Misfit("A record is no dict.", "Send every row as an object.");
+    if (!(record instanceof Map)) throw lossOf("a record that is no dict", "cells", "Send every row as an object.");
     for (const [name, value] of record as DataMap) {
       if (names === undefined && !columns.has(name)) columns.set(name, []);
       const column = columns.get(name);
@@ -63,7 +63,7 @@ function tableOfRows(rows: readonly Data[], names: readonly (string | number)[] 
   for (let at = 0; at < width; at++)
     columns.set(
       names?.[at] ?? at,
-      lists.map((list) => (at < list.length ? (list[at] ?? null) : Number.NaN)),
+      lists.map((list) => list[at] ?? null),
     );
   return tableOf(columns, rows.length);
 }
@@ -151,6 +151,8 @@ function columnOf(name: string, value: Data, rows: number, labels: readonly stri
     );
   }
   const cell = value instanceof NdArray ? scalarFrom(value) : value;
+  if (cell instanceof NdArray && cell.items[0] instanceof Map)
+    throw new Misfit("Length of values does not match length of index", "Send a list for each column.");
   return rows === 0
     ? packed(inferring(name, [cell]).dtype, [0], [])
     : inferring(name, new Array<Data>(rows).fill(cell));

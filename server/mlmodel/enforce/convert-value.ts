@@ -3,7 +3,7 @@
 import { type Data, DateTime, type Dtype, NdArray } from "../data.ts";
 import { pythonFloat } from "../python-json.ts";
 import { itemAt, KINDS, rangeOf, toHalf } from "./element-types.ts";
-import { lossOf, Misfit } from "./findings.ts";
+import { lossOf, Misfit, RawMisfit } from "./findings.ts";
 import { typeName } from "./python-words.ts";
 import { inRange, parseTime } from "./time-text.ts";
 
@@ -126,6 +126,8 @@ export function toText(item: Data): string {
     if (/^[\0-\x7f]*$/.test(text)) return text;
     throw failure(item, "str");
   }
+  if (Array.isArray(item) || item instanceof NdArray)
+    throw new RawMisfit("setting an array element with a sequence", "Send text.");
   throw lossOf(typeName(item), "str", "Send text.");
 }
 
@@ -156,6 +158,7 @@ function toTime(item: Data): DateTime | null {
     const { time } = parseTime(item);
     return time && inRange(time);
   }
-  if (typeof item === "boolean") throw lossOf("bool", "datetime64[ns]", "Send a time in ISO 8601.");
+  if (typeof item === "boolean" || typeof item === "number")
+    throw lossOf(typeName(item), "datetime64[ns]", "Send a time in ISO 8601.");
   throw failure(item, "datetime64[ns]");
 }

@@ -123,9 +123,11 @@ export function timesOf(
     const value = plain(item);
     if (isMissing(value)) return null;
     if (value instanceof DateTime) return inRange(value);
-    if (typeof value === "number") throw lossOf("a float", "datetime64[ns]", "Send a time in ISO 8601.");
-    if (typeof value === "bigint" && layout === undefined) return timeOfInt(value);
-    if (typeof value !== "string" && typeof value !== "bigint") throw notConvertible(value, "datetime");
+    if (typeof value === "bigint" && layout === undefined) return timeOfInt(value, items);
+    if (typeof value === "number" && layout === undefined)
+      return convertValue(convertValue(value, "int64"), DTYPES.datetime);
+    if (typeof value !== "string" && typeof value !== "bigint" && typeof value !== "number")
+      throw notConvertible(value, "datetime");
     const parsed = typeof value === "string" ? parseTime(value) : undefined;
     if (layout !== undefined && parsed?.layout !== layout)
       throw new Misfit("The times of a column are written in different ways.", "Write all of them alike.");
@@ -137,7 +139,7 @@ export function timesOf(
 
 function naiveTimes(items: readonly Data[]): NdArray {
   const { times, zoned } = timesOf(items, { alike: false });
-  refuseZones(zoned);
+  if (zoned) throw new Misfit("A time has a zone.", "Send UTC without a zone.");
   return times;
 }
 
@@ -145,14 +147,16 @@ function isMissing(value: Data): boolean {
   return value === null || value === "" || value === "NaT" || value === "nan" || Number.isNaN(value);
 }
 
-function timeOfInt(value: bigint): Data {
-  if (value < -(2n ** 63n) || value >= 2n ** 63n)
+/** Of ints alone numpy reports the overflow, of others pandas. */
+function timeOfInt(value: bigint, items: readonly Data[]): Data {
+  if ((value < -(2n ** 63n) || value >= 2n ** 64n) && items.every((item) => typeof item === "bigint"))
     throw new RawMisfit("An int is too large for datetime64[ns].", "Send a time in ISO 8601.");
   return convertValue(value, "datetime64[ns]");
 }
 
 /** `pandas.to_numeric` of a column of objects, which may give whole numbers. @throws Misfit */
 function numbersOf(items: readonly Data[]): NdArray {
+  if (items.length === 0) return packed("int64", [0], []);
   const numbers = items.map(numberOf);
   const floats = numbers.some((number) => typeof number === "number");
   if (!floats) return inferColumn(numbers);

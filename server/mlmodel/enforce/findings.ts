@@ -16,12 +16,12 @@ export class Misfit extends Error {
   }
 }
 
-/** A failure inside of numpy or pandas, which MLflow does not put into words of its own. */
+/** A failure that MLflow does not put into words of its own: one inside of numpy or pandas, or a loss that it lets pass. */
 export class RawMisfit extends Misfit {}
 
 /** A conversion that numpy or pandas would make without a word, and lose something by it. */
-export function lossOf(what: string, dtype: string, remedy: string): Misfit {
-  return new Misfit(`Can not convert ${what} to ${dtype} without loss.`, remedy);
+export function lossOf(what: string, dtype: string, remedy: string): RawMisfit {
+  return new RawMisfit(`Can not convert ${what} to ${dtype} without loss.`, remedy);
 }
 
 export class Findings {

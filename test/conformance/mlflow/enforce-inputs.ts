@@ -19,6 +19,7 @@ interface Verdict {
   readonly params?: unknown;
   readonly output?: unknown;
   readonly message?: string;
+  readonly violations?: readonly string[];
 }
 
 const [count = "900", seed = "1"] = process.argv.slice(2);
@@ -54,7 +55,8 @@ function verdictOn({ signature, form, params }: Case): Verdict {
       output: writePythonJson(scoringOutput(data)),
     };
   } catch (error) {
-    if (error instanceof ApiError) return { message: error.message };
+    if (error instanceof ApiError)
+      return { message: error.message, violations: error.violations.map(({ description }) => description) };
     throw error;
   }
 }

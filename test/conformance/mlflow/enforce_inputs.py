@@ -73,10 +73,13 @@ LOSSES = {
     "zeros": (r"that end in zeros", "numpy cuts zeros off the end of text and bytes"),
     "time by guess": (r"text that is no time|Can not convert \w+ to datetime64\[ns\] without loss", "'12' is a year to numpy, '17 May 2024' is guessed by pandas, 1.5 becomes 1 ns"),
     "number by guess": (r"Can not convert \w+ to float64 without loss", "a dict and an empty text become NaN"),
-    "rows": (r"a row that is no list", "a text or a dict among rows is taken apart into letters or keys"),
+    "rows": (r"a (row|record) that is no", "a text or a dict among lists is taken apart into letters or keys, an empty list among dicts is a row"),
     "instances": (r"instances with different keys", "values move up into other rows"),
 }
 
+
+# Older releases lose the labels of rows beside nested values, and then have rows of their own.
+LOSES_LABELS = tuple(map(int, mlflow.__version__.split(".")[:2])) < (3, 17)
 
 # Where MLflow's own error is one of numpy's that escapes: our class, and why.
 ESCAPED = {
@@ -84,12 +87,23 @@ ESCAPED = {
 }
 
 
+# What pandas 2 takes and pandas 3 does not, which Modelwire follows: how our message says so, and why.
+BEFORE_PANDAS_3 = {
+    "text as time": (r"convert str to datetime64|type datetime, received type str|with dtype `datetime`", "text was an object, and objects become times"),
+    "mixed times": (r"written in different ways", "times of a column could be written in different ways"),
+    "text as number": (r"convert str to float64|type double, received type str|with dtype `double`", "text was an object, and objects become floats"),
+}
+
+
 def class_of(message: str) -> str:
     return next((name for name, words in CLASSES.items() if re.search(words, message, re.S)), "other")
 
 
-def loss_in(message: str) -> "str | None":
-    return next((name for name, (words, _) in LOSSES.items() if re.search(words, message)), None)
+def loss_in(ours: dict) -> "str | None":
+    known, text = LOSSES, ours.get("message", "")
+    if not PANDAS_HAS_STR:
+        known, text = LOSSES | BEFORE_PANDAS_3, " ".join([text, *ours.get("violations", [])])
+    return next((name for name, (words, _) in known.items() if re.search(words, text)), None)
 
 
 def theirs(pair: dict) -> dict:
@@ -128,10 +142,16 @@ def without_str(coded: object) -> object:
         return [without_str(item) for item in coded]
     if not isinstance(coded, dict):
         return coded
+    if coded.get("ndarray", {}).get("dtype") == "str" and coded["ndarray"]["shape"] == []:
+        return coded["ndarray"]["items"][0]
     if "items" in coded:
         dtype = "object" if coded["dtype"] == "str" else coded["dtype"]
         return {**coded, "dtype": dtype, "items": [None if item == {"float": "nan"} else without_str(item) for item in coded["items"]]}
     return {key: without_str(value) for key, value in coded.items()}
+
+
+def rows_of(coded: object) -> "int | None":
+    return coded["table"]["rows"] if isinstance(coded, dict) and "table" in coded else None
 
 
 def difference(ours: dict, found: dict) -> "str | None":
@@ -141,6 +161,8 @@ def difference(ours: dict, found: dict) -> "str | None":
         escaped = class_of(found["message"]) == "other" and class_of(ours["message"]) in ESCAPED
         if not escaped and class_of(ours["message"]) != class_of(found["message"]):
             return f"class {class_of(ours['message'])}: {ours['message']}; MLflow class {class_of(found['message'])}: {found['message'][-400:]}"
+        return None
+    if LOSES_LABELS and rows_of(ours["data"]) != rows_of(found["data"]):
         return None
     for part in ("data", "params"):
         if not same(ours[part], found[part]):
@@ -174,7 +196,7 @@ def main() -> None:
         with contextlib.redirect_stderr(io.StringIO()):
             found = theirs(pair)
         found_all.append((pair, found))
-        loss = loss_in(pair["ours"].get("message", ""))
+        loss = loss_in(pair["ours"])
         if loss is not None and "message" not in found:
             lost[loss] = lost.get(loss, 0) + 1
             continue
@@ -193,14 +215,14 @@ def main() -> None:
         sys.exit(f"mlflow {mlflow.__version__}: {len(wrong)} of {args.count} pairs differ; {accepted} accepted, {refused} refused, lost {lost}")
     print(f"peer: mlflow {mlflow.__version__}, pandas {pd.__version__}: {accepted + refused} pairs agree ({accepted} accepted, {refused} refused)")
     for name, number in sorted(lost.items()):
-        print(f"  {number} that MLflow takes and loses, refused here: {name}: {LOSSES[name][1]}")
+        print(f"  {number} that MLflow takes, refused here: {name}: {(LOSSES | BEFORE_PANDAS_3)[name][1]}")
 
 
 def record(found_all: list, args: argparse.Namespace) -> None:
     rows = []
     for pair, found in found_all:
         verdict = {"class": class_of(found["message"])} if "message" in found else found
-        loss = loss_in(pair["ours"].get("message", ""))
+        loss = loss_in(pair["ours"])
         if loss is not None:
             verdict = {"loss": loss}
         rows.append({**{key: pair[key] for key in ("signature", "form", "value", "params")}, "verdict": verdict})

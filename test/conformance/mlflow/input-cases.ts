@@ -1,6 +1,6 @@
 // Pairs of a signature and an input, from a seed: inputs that fit, inputs with one thing wrong, and anything at all. It
 // never knows what should become of them.
-import { type Data, type DataMap, type Dtype, type NdArray, Table } from "../../../server/mlmodel/data.ts";
+import { type Data, type DataMap, DateTime, type Dtype, type NdArray, Table } from "../../../server/mlmodel/data.ts";
 import { packed } from "../../../server/mlmodel/enforce/element-types.ts";
 import { inferColumn } from "../../../server/mlmodel/enforce/infer-column.ts";
 import type { ScoringForm } from "../../../server/mlmodel/enforce/scoring-input.ts";
@@ -107,7 +107,21 @@ class Maker {
     if (this.chance(0.9)) split.set("columns", names);
     const byColumn = new Map(names.map((name, at): [string, Data] => [name, table[at] ?? []]));
     const one = records[0] ?? new Map<string, Data>();
-    switch (this.pick(["split", "records", "instances", "inputs", "inputs list", "data", "dict", "llm", "columns"])) {
+    switch (
+      this.pick([
+        "split",
+        "records",
+        "instances",
+        "inputs",
+        "inputs list",
+        "data",
+        "dict",
+        "llm",
+        "columns",
+        "typed",
+        "arrays",
+      ])
+    ) {
       case "split":
         return this.body("dataframe_split", split, params);
       case "records":
@@ -122,11 +136,36 @@ class Maker {
         return { form: "data", value: records.length === 1 || this.chance(0.3) ? one : byColumn };
       case "llm":
         return this.body(undefined, new Map([...one, ["messages", this.wild(1)]]), params);
+      case "typed":
+        return {
+          form: this.pick(["inputs", "instances", "data"]),
+          value: [...records].map((record) => this.typedRecord(record)),
+        };
+      case "arrays":
+        return {
+          form: this.pick(["inputs", "instances", "data"]),
+          value: new Map(names.map((name, at) => [name, this.array([records.length]) ?? table[at] ?? []])),
+        };
       case "columns":
         return { form: "data", value: this.tableOf(byColumn, records.length) };
       default:
         return { form: "data", value: [...records] };
     }
+  }
+
+  /** With numpy's scalars, times and bytes, which JSON does not have. */
+  typedRecord(record: DataMap): DataMap {
+    return new Map([...record].map(([name, value]) => [name, this.chance(0.5) ? this.typed(value) : value]));
+  }
+
+  typed(value: Data): Data {
+    if (typeof value === "bigint" && value < 100n && value >= 0n)
+      return packed(this.pick(["int32", "int64", "uint8"]), [], [value]);
+    if (typeof value === "number") return packed(this.pick(["float32", "float64"]), [], [value]);
+    if (typeof value === "boolean") return packed("bool", [], [value]);
+    if (typeof value === "string" && value.startsWith("2024-05-17"))
+      return new DateTime(1_715_904_000_000_000_000n, value.length === 10);
+    return typeof value === "string" ? new TextEncoder().encode(value) : value;
   }
 
   /** Columns with types of their own: some as pandas finds them, some of numpy's narrower ones. */
