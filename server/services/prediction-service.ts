@@ -92,7 +92,8 @@ async function runGraph(
   data: Data,
   signal: AbortSignal,
 ): Promise<Predicted> {
-  const feeds = onnxFeeds(data, info.inputs);
+  // The request is not looked at again: its buffer may go to the other thread as it is.
+  const feeds = onnxFeeds(data, info.inputs).map((feed) => ({ ...feed, mayTake: true }));
   const outputs = await host.run(modelId, feeds, signal).catch((error) => Promise.reject(fromInference(error)));
   return { prediction: onnxPrediction(outputs, data), unused: [] };
 }

@@ -18,7 +18,9 @@ const MAY: Record<string, string[]> = {
   "server/tokenizer": [],
   "server/inference": ["server/onnx", "server/decoder", "server/tokenizer"],
   "server/services": ["proto", "server/rpc", "server/store", "server/inference", "server/mlmodel"],
-  "server/cli": ["proto", "client", "server/cli", "server"],
+  // The client only in the text that it writes.
+  "server/codegen": ["proto", "client"],
+  "server/cli": ["proto", "client", "server/codegen", "server"],
   server: ["proto", "client", "server/rpc", "server/services", "server/store", "server/inference", "server/onnx"],
 };
 

@@ -77,7 +77,8 @@ describe("a row", () => {
 });
 
 test("a text is a prompt, a list of texts is as many, a list of messages is one conversation", () => {
-  const asks = (data: Data) => llmRequests(data, undefined).requests.map((one) => ("prompt" in one ? one.prompt : one.messages));
+  const asks = (data: Data) =>
+    llmRequests(data, undefined).requests.map((one) => ("prompt" in one ? one.prompt : one.messages));
   expect(asks("a")).toEqual(["a"]);
   expect(asks(["a", "b"])).toEqual(["a", "b"]);
   expect(asks([QUESTION])).toEqual([[{ role: "user", content: "What is the capital of Spain?" }]]);
@@ -101,7 +102,9 @@ test("every option that is wrong is named", () => {
     presence_penalty: 0.5,
   });
   expect(Object.keys(violations(() => llmRequests(wrong, undefined))).sort()).toEqual(
-    ["max_tokens", "n", "presence_penalty", "seed", "stop", "temperature", "tools", "top_p"].map((name) => `input.${name}`),
+    ["max_tokens", "n", "presence_penalty", "seed", "stop", "temperature", "tools", "top_p"].map(
+      (name) => `input.${name}`,
+    ),
   );
 });
 
@@ -111,7 +114,10 @@ test("what asks for nothing is taken: no penalty, no tools, stream", () => {
 });
 
 test("content that is no text and tool calls are refused, not turned into text", () => {
-  const messages = [dict({ role: "user", content: ["a"] }), dict({ role: "assistant", content: "", tool_calls: [dict({})] })];
+  const messages = [
+    dict({ role: "user", content: ["a"] }),
+    dict({ role: "assistant", content: "", tool_calls: [dict({})] }),
+  ];
   expect(Object.keys(violations(() => llmRequests(dict({ messages }), undefined)))).toEqual([
     "input.messages[0].content",
     "input.messages[1].tool_calls",
