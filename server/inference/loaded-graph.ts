@@ -82,7 +82,7 @@ export class LoadedGraph {
     );
   }
 
-  /** @throws GraphInputError, InferenceError QUEUE_FULL, RunTerminatedError or the signal's reason */
+  /** @throws GraphInputError, InferenceError QUEUE_FULL, or the signal's reason */
   run(feeds: readonly GraphTensor[], signal: AbortSignal): Promise<GraphOutput[]> {
     return this.#places.use(signal, () => this.#graph.run(feeds, signal));
   }

@@ -4,7 +4,7 @@
 import { randomBytes } from "node:crypto";
 import { type MessagePort, parentPort } from "node:worker_threads";
 import { Credits } from "./credits.ts";
-import { toErrorData } from "./errors.ts";
+import { InferenceError, toErrorData } from "./errors.ts";
 import { generateText } from "./generate.ts";
 import type { FromWorker, Replies, ToWorker } from "./messages.ts";
 import { ModelSet } from "./model-set.ts";
@@ -59,8 +59,7 @@ port.on("message", (message: ToWorker) => {
     case "cancel":
       return calls.get(message.id)?.abort.abort();
     case "cancelAll":
-      for (const { key, abort } of calls.values()) if (key === message.key) abort.abort();
-      return;
+      return endCalls(new InferenceError("MODEL_NOT_LOADED", `The model ${message.key} was unloaded.`), message.key);
   }
 });
 
@@ -105,6 +104,11 @@ async function run({ id, key, feeds }: Extract<ToWorker, { type: "run" }>): Prom
 }
 
 async function close(): Promise<undefined> {
-  for (const { abort } of calls.values()) abort.abort();
+  endCalls(new InferenceError("CLOSED", "The inference host was closed."));
   await models.close();
+}
+
+/** Ends the calls of one model, or all. */
+function endCalls(reason: InferenceError, model?: string): void {
+  for (const { key, abort } of calls.values()) if (model === undefined || key === model) abort.abort(reason);
 }

@@ -3,7 +3,7 @@
 
 import { stat } from "node:fs/promises";
 import { itemBytes, onnxName, type TensorType, typeOfOnnxName } from "./element-types.ts";
-import { GraphInputError, ModelFolderError, OrtError, type Violation } from "./errors.ts";
+import { GraphInputError, ModelFolderError, OrtError, RunTerminatedError, type Violation } from "./errors.ts";
 import { checkGraphLimits } from "./graph-limits.ts";
 import type { GraphOptions, GraphOutput, GraphTensor, GraphValue } from "./graph-types.ts";
 import type { Binding, RunControl, Runtime, Session, SessionOptions, Tensor, ValueInfo } from "./runtime.ts";
@@ -56,7 +56,7 @@ export class Graph {
   /**
    * Runs the graph once, on another thread. The bytes of `feeds` are read in place where they lie straight, and moved to
    * the beginning of their buffer where they do not: nobody else may use them meanwhile, or afterwards.
-   * @throws GraphInputError with every violation, or with ONNX Runtime's words; RunTerminatedError after an abort
+   * @throws GraphInputError with every violation, or with ONNX Runtime's words; the signal's reason after an abort
    */
   async run(feeds: readonly GraphTensor[], signal: AbortSignal): Promise<GraphOutput[]> {
     const ordered = checkFeeds(this.inputs, feeds);
@@ -75,6 +75,7 @@ export class Graph {
       const values = await this.#runtime.takeOutputs(slot.binding);
       return values.map((value, index) => ({ name: this.outputs[index]?.name ?? "", ...value }));
     } catch (error) {
+      if (error instanceof RunTerminatedError) throw signal.reason;
       if (!(error instanceof OrtError)) throw error;
       throw new GraphInputError([{ field: "input", description: `ONNX Runtime refuses it: ${error.message}` }]);
     } finally {
