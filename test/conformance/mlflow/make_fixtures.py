@@ -1,11 +1,11 @@
 """Model folders, signatures, input examples and MLmodel texts as a release of MLflow writes and reads them.
 
-    python test/conformance/mlflow/make_fixtures.py            compares test/fixtures/mlflow/<release> with the installed release
-    python test/conformance/mlflow/make_fixtures.py --write    writes the folder anew
+    python test/conformance/mlflow/make_fixtures.py --compare  compares test/fixtures/mlflow/<release> with the installed release
+    python test/conformance/mlflow/make_fixtures.py --write    writes that folder anew
 
 The releases that are recorded: requirements.txt and requirements-*.txt beside this folder pin them. With
 MODELWIRE_EXTRA_SITE_PACKAGES, a folder that has torch and transformers, the transformers model is made as well. The
-comparison leaves out what depends on the machine: versions of Python and of packages other than MLflow, sizes of pickles.
+comparison leaves out what depends on the machine: versions of Python and of packages other than MLflow, and sizes.
 The newest release also records what it makes of the older ones' MLmodel files, so write the older ones first.
 """
 
@@ -49,7 +49,7 @@ RELEASE = mlflow.__version__
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "mlflow"
 REQUIREMENTS = [f"mlflow=={RELEASE}", "numpy<3"]
 BINARY = (".pkl", ".safetensors", ".bin")
-PACKAGES = ["cloudpickle", "numpy", "onnx", "onnxruntime", "pandas", "pydantic", "PyYAML", "scipy", "torch", "transformers"]
+PACKAGES = "cloudpickle numpy onnx onnxruntime pandas pip pydantic PyYAML scipy setuptools torch transformers wheel".split()
 
 
 def fresh(name: str, **keys) -> Model:
@@ -247,15 +247,24 @@ def write(target: Path, is_newest: bool) -> None:
         (target / f"{name}.json").write_text(json.dumps(part, indent=1, ensure_ascii=False) + "\n")
 
 
-def settled(text: str) -> str:
+def settled(text: str, origin: dict) -> str:
     """A file without what depends on the machine."""
-    text = re.sub(r"\b((?!mlflow\b)[A-Za-z][\w.-]*)(==|<=|=)(?:\d[\w.]*)", r"\1\2*", text)
-    text = re.sub(r"\b((?!mlflow_)\w*_version|python|model_size_bytes)(\"?: \"?|\\\": \\\")[\d.]+", r"\1\2*", text)
-    return text
+    for version in sorted({origin["python"], *origin["packages"].values()}, key=len, reverse=True):
+        text = re.sub(rf"(?<![\d.]){re.escape(version)}(?![\d.])", "*", text)
+    return re.sub(r"\bmodel_size_bytes: \d+", "model_size_bytes: *", text)
+
+
+def text_of(path: Path) -> str:
+    if path.name != "readings.json" or extra:
+        return path.read_text()
+    readings = json.loads(path.read_text())
+    readings.pop("transformers_chat", None)
+    return json.dumps(readings)
 
 
 def differences(recorded: Path, made: Path) -> list[str]:
     names = {path.relative_to(root).as_posix() for root in (recorded, made) for path in root.rglob("*") if path.is_file()}
+    origins = [json.loads((root / "origin.json").read_text()) for root in (recorded, made)]
     found = []
     for name in sorted(names - {"origin.json"}):
         if not extra and name.startswith("models/transformers_chat/"):
@@ -265,11 +274,7 @@ def differences(recorded: Path, made: Path) -> list[str]:
             found.append(f"{name} is only {'recorded' if sides[0].exists() else 'made'}")
         elif name.endswith(".onnx"):
             found += [f"{name} differs"] if sides[0].read_bytes() != sides[1].read_bytes() else []
-        elif name == "readings.json" and not extra:
-            texts = [json.loads(side.read_text()) for side in sides]
-            texts[0].pop("transformers_chat", None)
-            found += [f"{name} differs"] if len({settled(json.dumps(text)) for text in texts}) > 1 else []
-        elif settled(sides[0].read_text()) != settled(sides[1].read_text()):
+        elif len({settled(text_of(side), origin) for side, origin in zip(sides, origins)}) > 1:
             found.append(f"{name} differs")
     return found
 
@@ -280,9 +285,10 @@ if __name__ == "__main__":
     recorded = FIXTURES / RELEASE
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder) / RELEASE, is_newest)
+        count = len(list((Path(folder) / RELEASE / "models").iterdir()))
         if "--write" in sys.argv:
             shutil.rmtree(recorded, ignore_errors=True)
             shutil.copytree(Path(folder) / RELEASE, recorded)
         elif found := differences(recorded, Path(folder) / RELEASE):
             sys.exit("\n".join([f"test/fixtures/mlflow/{RELEASE} is not what MLflow {RELEASE} does:", *found]))
-    print(f"peer: mlflow {RELEASE}: {len(list((recorded / 'models').iterdir()))} folders as recorded")
+    print(f"peer: mlflow {RELEASE}: {count} folders as recorded")
