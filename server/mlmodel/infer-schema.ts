@@ -1,7 +1,7 @@
 // The schema that MLflow infers for a whole piece of data: which columns or tensors it has. It never knows whether the
 // data goes in or comes out.
 
-import { type Data, type DataMap, NdArray, Table, type TableColumn } from "./data.ts";
+import { type Data, type DataMap, DateTime, NdArray, Table, type TableColumn } from "./data.ts";
 import { itemsOf, KINDS, widthOf } from "./enforce/element-types.ts";
 import { type Found, isMissing, MISSING_INTEGER, NotInferable, TypeFinder, type TypeSum } from "./infer-type.ts";
 import type { ColumnSpec, DataType, Schema } from "./schema.ts";
@@ -108,7 +108,7 @@ class Inference {
 
   #objectColumn(items: readonly Data[]): DataType {
     if (items.length === 0) return TEXT;
-    const type = this.#typeOf(items);
+    const type = this.#typeOf(withoutNan(items));
     return type.kind === "array" ? type.items : type;
   }
 
@@ -178,6 +178,24 @@ function numberColumn(items: readonly Data[]): { kind: "i" | "u" | "f"; width: n
   }
   if (!numbers || (signed && unsigned)) return undefined;
   return { kind: float ? "f" : unsigned ? "u" : "i", width };
+}
+
+/** Among texts alone, or times alone, pandas takes every NaN for a missing value; to MLflow a float32 is a number even then. */
+function withoutNan(items: readonly Data[]): readonly Data[] {
+  const plain = items.map((item) => (isNan(item) ? null : item));
+  const kinds = new Set(plain.filter((item) => item !== null).map(textOrTime));
+  return kinds.size === 1 && !kinds.has(undefined) ? plain : items;
+}
+
+function isNan(item: Data): boolean {
+  return item instanceof NdArray && item.shape.length === 0 && Number.isNaN(itemsOf(item)[0]);
+}
+
+function textOrTime(item: Data): string | undefined {
+  if (typeof item === "string") return "text";
+  if (item instanceof DateTime) return item.dateOnly ? undefined : "time";
+  if (!(item instanceof NdArray) || item.shape.length > 0) return undefined;
+  return item.dtype === "str" ? "text" : item.dtype === "datetime64[ns]" ? "time" : undefined;
 }
 
 function tensor({ dtype, shape: [, ...sizes] }: NdArray, name?: string) {

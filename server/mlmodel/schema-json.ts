@@ -255,14 +255,18 @@ export function paramDefault(value: Data, type: DataType, list: boolean): Data {
   return converted;
 }
 
-/** A default is held against its type, but stays as it is: a missing item is not lost, although numpy would write "None". */
+/**
+ * A default is held against its type, but stays as it is: what numpy would make of it is no loss, such as "None" of a
+ * missing text. Of what the type does not take, a list among texts is all that MLflow minds.
+ */
 class DefaultFindings extends Findings {
   override attempt<T>(read: () => T): T | undefined {
     return super.attempt(() => {
       try {
         return read();
       } catch (error) {
-        if (error instanceof Misfit && error.message.startsWith("Can not convert NoneType ")) return undefined;
+        if (error instanceof Misfit && /^Can not convert (?!list to str ).* without loss\.$/.test(error.message))
+          return undefined;
         throw error;
       }
     });
