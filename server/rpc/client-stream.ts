@@ -6,6 +6,7 @@ import type { Handler, RequestOf, ResponseOf } from "@modelwire/proto";
 import type { Logger } from "pino";
 import type { RunningCalls } from "./call.ts";
 import type { CallContext } from "./context.ts";
+import { readable } from "./unreadable.ts";
 
 export function clientStream<M extends DescMethod & { methodKind: "client_streaming" }>(
   method: M,
@@ -44,7 +45,7 @@ async function* messages<M extends DescMethod>(
   signal.addEventListener("abort", wake, { once: true });
   try {
     for await (const message of call.iterator({ destroyOnReturn: false })) {
-      yield message as RequestOf<M>;
+      yield readable(message as RequestOf<M>);
       signal.throwIfAborted();
     }
     signal.throwIfAborted();

@@ -5,6 +5,7 @@ import type { Handler, RequestOf, ResponseOf } from "@modelwire/proto";
 import type { Logger } from "pino";
 import type { RunningCalls } from "./call.ts";
 import type { CallContext } from "./context.ts";
+import { readable } from "./unreadable.ts";
 
 export function serverStream<M extends DescMethod & { methodKind: "server_streaming" }>(
   method: M,
@@ -18,7 +19,7 @@ export function serverStream<M extends DescMethod & { methodKind: "server_stream
       log,
       async ({ signal, ...rest }) => {
         // Leaving the loop by any way runs the handler's `finally`: a client that left frees what its call held.
-        for await (const message of handler(call.request, { signal, ...rest })) {
+        for await (const message of handler(readable(call.request), { signal, ...rest })) {
           signal.throwIfAborted();
           if (!call.write(create(method.output, message) as ResponseOf<M>)) await drained(call, signal);
         }
