@@ -107,7 +107,7 @@ export function toInferenceError(error: unknown): InferenceError {
   if (error instanceof TemplateFailedError)
     return as("TEMPLATE_FAILED", { violations: [{ field: "messages", description: error.message }] });
   if (error instanceof TextTooLongError)
-    return as("INVALID_OPTION", { violations: [{ field: "messages", description: error.message }] });
+    return as("INVALID_OPTION", { violations: [{ field: "text", description: error.message }] });
   if (error instanceof QueueFullError) return as("QUEUE_FULL", { metadata: { queue_limit: `${error.queueLimit}` } });
   if (error instanceof InvalidRequestError) return as("INVALID_OPTION", { violations: error.violations });
   if (error instanceof EngineClosedError) return as("MODEL_NOT_LOADED");
