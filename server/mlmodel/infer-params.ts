@@ -2,10 +2,11 @@
 import type { FieldViolation } from "@modelwire/proto";
 import { type Data, type DataMap, DateTime, type Dtype, NdArray } from "./data.ts";
 import { itemsOf } from "./enforce/element-types.ts";
+import { typeName } from "./enforce/python-words.ts";
 import { inferSchema } from "./infer-schema.ts";
-import { pythonType, UnfitParam } from "./param-value.ts";
+import { paramDefault } from "./param-json.ts";
+import { UnfitParam } from "./param-value.ts";
 import type { DataType, ParamSpec, ScalarName } from "./schema.ts";
-import { paramDefault } from "./schema-json.ts";
 
 /** Each param, or why it cannot be one: MLflow infers nothing at all when one of them is wrong. */
 export function inferParams(params: DataMap): { specs: ParamSpec[]; violations: FieldViolation[] } {
@@ -65,7 +66,7 @@ function kindOf(value: Data): ItemKind {
   }
   if (value instanceof DateTime) return "time";
   if (value instanceof NdArray) return dtypeKind(value.dtype);
-  throw new UnfitParam(`${pythonType(value)} is no value of a param: give a bool, a number, a text or a time`);
+  throw new UnfitParam(`${typeName(value)} is no value of a param: give a bool, a number, a text or a time`);
 }
 
 function dtypeKind(dtype: Dtype): ItemKind {
@@ -116,6 +117,6 @@ function dictType(value: DataMap): DataType {
 function refuseUnwritable(value: Data): void {
   if (value === null || typeof value !== "object") return;
   if (!Array.isArray(value) && !(value instanceof Map))
-    throw new UnfitParam(`${pythonType(value)} cannot lie in a dict, whose default is written as JSON`);
+    throw new UnfitParam(`${typeName(value)} cannot lie in a dict, whose default is written as JSON`);
   for (const item of (value as readonly Data[] | DataMap).values()) refuseUnwritable(item);
 }

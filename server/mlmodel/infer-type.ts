@@ -2,9 +2,9 @@
 // by MLflow's rules their order does not matter, and so n objects take n steps. It never knows tables.
 import { type Data, DateTime, type Dtype, NdArray, NUMBER_BYTES } from "./data.ts";
 import { itemAt } from "./enforce/element-types.ts";
-import { pythonType } from "./param-value.ts";
+import { typeName } from "./enforce/python-words.ts";
 import type { DataType, ScalarName } from "./schema.ts";
-import { byCodePoint, MAX_TYPE_DEPTH } from "./schema-json.ts";
+import { byCodePoint, MAX_TYPE_DEPTH } from "./type-json.ts";
 
 /** Data that has no type, or none that would do; the message says why and what to do. */
 export class NotInferable extends Error {
@@ -166,7 +166,7 @@ export class TypeFinder {
     if (value instanceof DateTime) return "datetime";
     const scalar = value instanceof NdArray ? SCALARS[value.dtype] : undefined;
     if (scalar === undefined)
-      throw this.#refusal(value instanceof NdArray ? noScalar(value.dtype) : `${pythonType(value)} cannot lie in data`);
+      throw this.#refusal(value instanceof NdArray ? noScalar(value.dtype) : `${typeName(value)} cannot lie in data`);
     return scalar;
   }
 

@@ -2,6 +2,7 @@
 // never knows which parameter it is.
 import { type Data, DateTime, type Dtype, NdArray } from "./data.ts";
 import { itemAt } from "./enforce/element-types.ts";
+import { typeName } from "./enforce/python-words.ts";
 import { readDatetime } from "./python-datetime.ts";
 import type { ScalarName } from "./schema.ts";
 
@@ -74,16 +75,5 @@ function takes(type: Exclude<ScalarName, "datetime">, value: Data, dtype: Dtype 
 }
 
 function unfit(value: Data, type: ScalarName, wanted: string): UnfitParam {
-  return new UnfitParam(`${pythonType(value)} is no ${type}: ${wanted}`);
-}
-
-/** What Python calls a value's type. */
-export function pythonType(value: Data): string {
-  if (value === null) return "None";
-  if (value instanceof NdArray) return value.shape.length === 0 ? `a numpy ${value.dtype}` : "an array";
-  if (value instanceof Uint8Array) return "bytes";
-  if (value instanceof DateTime) return value.dateOnly ? "a date" : "a datetime";
-  if (Array.isArray(value)) return "a list";
-  if (typeof value === "object") return value instanceof Map ? "a dict" : "a DataFrame";
-  return { boolean: "a bool", bigint: "an int", number: "a float", string: "a str" }[typeof value as "string"];
+  return new UnfitParam(`${typeName(value)} is no ${type}: ${wanted}`);
 }

@@ -39,13 +39,13 @@ describe("reading and writing", () => {
     const error = refusal(() => readSignature(signature));
     expect(error.reason).toBe("MODEL_INVALID");
     expect(error.violations).toEqual([
-      { field: "inputs[0]", description: '"x" is no type' },
+      { field: "inputs[0]", description: "'x' is no type" },
       { field: "inputs[1]", description: '"array" needs items, an object with a type' },
       { field: "inputs[2].properties.a.items", description: "a type is missing" },
       { field: "outputs", description: "no JSON: a key is a text in double quotes: line 1, column 2" },
       {
         field: "params[0].default",
-        description: "a float is no long: a whole number is wanted, written without a fraction",
+        description: "float is no long: a whole number is wanted, written without a fraction",
       },
     ]);
   });
@@ -90,7 +90,7 @@ describe("reading and writing", () => {
     );
     expect(writeSignature(readSignature(json))).toEqual(json);
     expect(tensorDtype("__proto__")).toBeUndefined();
-    expect(() => readSignature(inputsOnly('[{"type": "constructor"}]'))).toThrow('"constructor" is no type');
+    expect(() => readSignature(inputsOnly('[{"type": "constructor"}]'))).toThrow("'constructor' is no type");
   });
 });
 
