@@ -4,8 +4,7 @@
 //   <claimed>/upload/    the added files
 //   <claimed>/journal    what they hold
 //   <claimed>/tree/      what appears at once: artifacts/ and the manifest
-import { createHash, type Hash } from "node:crypto";
-import { constants } from "node:fs";
+import { createHash } from "node:crypto";
 import { type FileHandle, open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { create } from "@bufbuild/protobuf";
@@ -13,6 +12,8 @@ import { ApiError, type ModelFile, ModelFileSchema } from "@modelwire/proto";
 import type { ArtifactWrite, CommitFolder, Content, FileClaim, WrittenFile } from "../artifact-store.ts";
 import type { ContentIndex } from "./content-index.ts";
 import { codeOf, type Disk, exists } from "./disk.ts";
+import { FileWriter } from "./file-writer.ts";
+import type { HashStream, HashThread } from "./hash-thread.ts";
 import type { KeptContents } from "./kept.ts";
 import { MANIFEST, manifestText } from "./manifest.ts";
 import { PathSet, refusePath } from "./path-rules.ts";
@@ -22,6 +23,7 @@ export interface LocalWriteDeps {
   readonly disk: Disk;
   readonly kept: KeptContents;
   readonly contents: ContentIndex;
+  readonly hashing: HashThread;
   /** The folder that an artifact location means. */
   folderOf(root: string): string;
   /** @throws ApiError STORAGE_FULL when so many bytes do not fit. */
@@ -35,8 +37,6 @@ interface AddedFile {
   readonly size: number;
   readonly sha256: string;
 }
-
-const READ_BYTES = 1 << 20;
 
 export class LocalWrite implements ArtifactWrite {
   readonly folder: string;
@@ -75,34 +75,34 @@ export class LocalWrite implements ArtifactWrite {
 
   async write(path: string, chunks: AsyncIterable<Uint8Array>, claim: FileClaim = {}): Promise<WrittenFile> {
     const full = await this.#begin(path);
-    const { disk } = this.#deps;
+    const { disk, hashing } = this.#deps;
     const { sizeBytes, sha256, offsetBytes = 0 } = claim;
     if (sizeBytes !== undefined) await this.#checkSpace(sizeBytes - offsetBytes);
     if (sizeBytes !== undefined && sha256 !== undefined) await this.#journal.note(path, { sizeBytes, sha256 });
-    const hash = createHash("sha256");
+    const hash = hashing.stream();
     const file = offsetBytes === 0 ? await disk.create(full) : await this.#goOn(path, full, hash, claim);
-    let size = offsetBytes;
+    const sink = {
+      write: (bytes: Uint8Array, position: number) => this.#withRoom(() => disk.write(file, full, bytes, position)),
+      flush: () => disk.syncData(file, full),
+    };
+    const writer = new FileWriter(hash, sink, offsetBytes);
     try {
       for await (const chunk of chunks) {
-        if (sizeBytes !== undefined && size + chunk.length > sizeBytes) {
-          size += chunk.length;
-          break;
-        }
-        hash.update(chunk);
-        await this.#withRoom(() => disk.write(file, full, chunk, size));
-        size += chunk.length;
+        if (sizeBytes !== undefined && writer.size + chunk.length > sizeBytes) throw wrongSize(path, sizeBytes, "more");
+        await writer.add(chunk);
       }
-      const got = { sizeBytes: size, sha256: hash.digest("hex") };
-      const wrong = mismatch(path, claim, got);
-      if (wrong) {
-        // Were it kept, it would be gone on from the next time, and be wrong again.
-        await disk.remove(full);
-        throw wrong;
-      }
+      const got = await writer.end();
+      if (sizeBytes !== undefined && got.sizeBytes !== sizeBytes) throw wrongSize(path, sizeBytes, got.sizeBytes);
+      if (sha256 !== undefined && got.sha256 !== sha256) throw wrongDigest(path, sha256, got.sha256);
       await disk.syncFile(file, full);
       await this.#added(path, got);
-      return { sizeBytes: BigInt(size), sha256: got.sha256 };
+      return { sizeBytes: BigInt(got.sizeBytes), sha256: got.sha256 };
+    } catch (error) {
+      // Were it kept, it would be gone on from the next time, and be wrong again.
+      if (error instanceof ApiError && error.reason === "DIGEST_MISMATCH") await disk.remove(full);
+      throw error;
     } finally {
+      await writer.close();
       await file.close();
     }
   }
@@ -213,7 +213,7 @@ export class LocalWrite implements ArtifactWrite {
   }
 
   /** The kept beginning of a file as its own beginning, hashed. */
-  async #goOn(path: string, full: string, hash: Hash, claim: FileClaim): Promise<FileHandle> {
+  async #goOn(path: string, full: string, hash: HashStream, claim: FileClaim): Promise<FileHandle> {
     const { sizeBytes, sha256, offsetBytes = 0 } = claim;
     const { disk, kept } = this.#deps;
     const content = sizeBytes === undefined || sha256 === undefined ? undefined : { sizeBytes, sha256 };
@@ -221,7 +221,7 @@ export class LocalWrite implements ArtifactWrite {
     if (!content || (await kept.length(content)) < offsetBytes || !(await kept.take(content, full))) throw short;
     const file = await disk.reopen(full, offsetBytes);
     try {
-      if ((await hashInto(hash, file)) !== offsetBytes) throw short;
+      if ((await hash.updateFile(full)) !== offsetBytes) throw short;
       return file;
     } catch (error) {
       await file.close();
@@ -231,18 +231,25 @@ export class LocalWrite implements ArtifactWrite {
 
   /** Whether a file of the upload holds a content, which is then on disk; removes one that does not. */
   async #isRight(full: string, content: Content): Promise<boolean> {
-    const { disk } = this.#deps;
-    const file = await open(full, constants.O_RDWR | (constants.O_NOFOLLOW ?? 0)).catch(() => undefined);
-    if (!file) return false;
+    const { disk, hashing } = this.#deps;
+    if (!(await exists(full))) return false;
+    const hash = hashing.stream();
     try {
-      const hash = createHash("sha256");
-      const right = (await hashInto(hash, file)) === content.sizeBytes && hash.digest("hex") === content.sha256;
-      if (right) await disk.syncFile(file, full);
-      else await disk.remove(full);
-      return right;
+      const right = (await hash.updateFile(full)) === content.sizeBytes && (await hash.digest()) === content.sha256;
+      if (!right) {
+        await disk.remove(full);
+        return false;
+      }
+    } finally {
+      hash.close();
+    }
+    const file = await open(full, "r+");
+    try {
+      await disk.syncFile(file, full);
     } finally {
       await file.close();
     }
+    return true;
   }
 
   /** Files of this upload that hold a content. */
@@ -306,31 +313,19 @@ export class LocalWrite implements ArtifactWrite {
   }
 }
 
-/** Feeds a file into a hash from its beginning, and gives its length. */
-async function hashInto(hash: Hash, file: FileHandle): Promise<number> {
-  const buffer = Buffer.allocUnsafe(READ_BYTES);
-  for (let size = 0; ; ) {
-    const { bytesRead } = await file.read(buffer, 0, buffer.length, size);
-    if (bytesRead === 0) return size;
-    hash.update(buffer.subarray(0, bytesRead));
-    size += bytesRead;
-  }
-}
-
-function mismatch(path: string, claim: FileClaim, got: Content): ApiError | undefined {
-  if (claim.sizeBytes !== undefined && claim.sizeBytes !== got.sizeBytes) {
-    const arrived = got.sizeBytes > claim.sizeBytes ? "more bytes" : `${got.sizeBytes} bytes`;
-    return new ApiError(
-      "DIGEST_MISMATCH",
-      `file "${path}": the sender said ${claim.sizeBytes} bytes, ${arrived} arrived; send the model again`,
-      { metadata: { path, expected_bytes: String(claim.sizeBytes), actual_bytes: String(got.sizeBytes) } },
-    );
-  }
-  if (claim.sha256 === undefined || claim.sha256 === got.sha256) return undefined;
+function wrongSize(path: string, expected: number, got: number | "more"): ApiError {
   return new ApiError(
     "DIGEST_MISMATCH",
-    `file "${path}": its bytes have the SHA-256 ${got.sha256}, the sender said ${claim.sha256}; send the model again`,
-    { metadata: { path, expected: claim.sha256, actual: got.sha256 } },
+    `file "${path}": the sender said ${expected} bytes, ${got} bytes arrived; send the model again`,
+    { metadata: { path, expected_bytes: String(expected), actual_bytes: String(got) } },
+  );
+}
+
+function wrongDigest(path: string, expected: string, actual: string): ApiError {
+  return new ApiError(
+    "DIGEST_MISMATCH",
+    `file "${path}": its bytes have the SHA-256 ${actual}, the sender said ${expected}; send the model again`,
+    { metadata: { path, expected, actual } },
   );
 }
 

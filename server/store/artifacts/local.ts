@@ -10,6 +10,7 @@ import type { ArtifactStore, Content, Leftover } from "../artifact-store.ts";
 import type { Failpoint } from "../failpoint.ts";
 import { ContentIndex } from "./content-index.ts";
 import { codeOf, Disk, diskFull } from "./disk.ts";
+import { HashThread } from "./hash-thread.ts";
 import { KeptContents } from "./kept.ts";
 import { LocalWrite, type LocalWriteDeps } from "./local-write.ts";
 import { manifestFile, readManifest } from "./manifest.ts";
@@ -42,6 +43,7 @@ export class LocalArtifactStore implements ArtifactStore {
   readonly #staging: StagingArea;
   readonly #kept: KeptContents;
   readonly #contents: ContentIndex;
+  readonly #hashing = new HashThread();
 
   private constructor(
     roots: readonly string[],
@@ -158,12 +160,21 @@ export class LocalArtifactStore implements ArtifactStore {
   }
 
   async close(): Promise<void> {
+    await this.#hashing.close();
     await this.#staging.close();
   }
 
   #writeDeps(checkSpace: LocalWriteDeps["checkSpace"], release: LocalWriteDeps["release"]): LocalWriteDeps {
     const folderOf = (root: string) => this.#folderOf(root);
-    return { disk: this.#disk, kept: this.#kept, contents: this.#contents, folderOf, checkSpace, release };
+    return {
+      disk: this.#disk,
+      kept: this.#kept,
+      contents: this.#contents,
+      hashing: this.#hashing,
+      folderOf,
+      checkSpace,
+      release,
+    };
   }
 
   async #find(root: string, path: string): Promise<ModelFile> {
