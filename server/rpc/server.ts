@@ -7,9 +7,11 @@ import { RunningCalls } from "./call.ts";
 import { clientStream } from "./client-stream.ts";
 import type { CallContext } from "./context.ts";
 import { HealthService } from "./health.ts";
+import { widenReceiveWindows } from "./receive-window.ts";
 import { reflection } from "./reflection.ts";
 import { serverStream } from "./server-stream.ts";
 import { unary } from "./unary.ts";
+import { withUnreadable } from "./unreadable.ts";
 
 /** How long handlers have, once aborted, to send their last words before connections are cut. */
 const CUT_MS = 1000;
@@ -44,6 +46,7 @@ export class RpcServer {
       // Left on: without channelz, grpc-js 1.14 does not know its connections and forceShutdown() cuts none.
       "grpc.enable_channelz": 1,
     });
+    widenReceiveWindows(this.#server);
   }
 
   /** Calls that are running now. */
@@ -58,7 +61,7 @@ export class RpcServer {
       const handler = handlers[method.localName as keyof typeof handlers] as (...args: never[]) => unknown;
       implementation[method.localName] = this.#adapt(method, handler.bind(handlers));
     }
-    this.#server.addService(serviceDefinition(service), implementation);
+    this.#server.addService(withUnreadable(serviceDefinition(service)), implementation);
     this.#services.push(service);
     this.health.set(service.typeName, "SERVING");
   }
