@@ -3,6 +3,7 @@
 import type { DescMessage, DescMethod, DescService, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { MethodDefinition, ServiceDefinition } from "@grpc/grpc-js";
+import { bytesEncoder } from "./bytes-message.ts";
 
 /** A method as grpc-js wants it. Messages are protobuf-es messages on both sides. */
 export function methodDefinition<M extends DescMethod>(
@@ -33,7 +34,10 @@ export function serviceDefinition(service: DescService): ServiceDefinition {
 }
 
 function serializer<D extends DescMessage>(desc: D) {
+  const encodeBytes = bytesEncoder(desc);
   return (message: MessageShape<D>): Buffer => {
+    const large = encodeBytes?.(message);
+    if (large) return large;
     const bytes = toBinary(desc, message);
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   };
