@@ -50,7 +50,8 @@ export function objectsOf({ dtype, bytes, items, size }: NdArray): readonly Data
 function commonDtype(dtypes: readonly Dtype[]): NumberDtype | "object" {
   const distinct = new Set(dtypes);
   const [only] = distinct;
-  if (only !== undefined && distinct.size === 1) return isNumber(only) ? only : "object";
+  if (only === undefined || !isNumber(only)) return "object";
+  if (distinct.size === 1) return only;
   let float = 0;
   let signed = 0;
   let unsigned = 0;

@@ -5,8 +5,13 @@ import { TextStream } from "../../server/tokenizer/text-stream.ts";
 import { type Subject, subjects } from "./fixtures.ts";
 
 /** Ids to pieces, up to a stop. */
-function streamed({ ours }: Subject, ids: readonly number[], stops: readonly string[] = []) {
-  const stream = new TextStream(ours, stops);
+function streamed(
+  { ours }: Subject,
+  ids: readonly number[],
+  stops: readonly string[] = [],
+  before: readonly number[] = [],
+) {
+  const stream = new TextStream(ours, stops, before);
   const pieces: string[] = [];
   for (const id of ids) {
     const { text, stop } = stream.push(id);
@@ -47,6 +52,18 @@ describe.each(subjects.map((subject) => [subject.name, subject] as const))("a te
       for (const piece of pieces) expect(encodeURIComponent(piece)).not.toContain("%EF%BF%BD");
       expect(pieces.join("").includes("\uFFFD")).toBe(false);
     }
+  });
+
+  test("goes on with a text so that both together are the text of all ids", () => {
+    fc.assert(
+      fc.property(ids, ids, (before, after) => {
+        const [first, second] = [visible(before), visible(after)];
+        const text = ours.decode(first);
+        fc.pre(!text.endsWith("\uFFFD"));
+        expect(text + streamed(subject, second, [], first).pieces.join("")).toBe(ours.decode([...first, ...second]));
+      }),
+      { numRuns: 500 },
+    );
   });
 
   test("cuts at stop strings as the whole text would be cut", () => {
