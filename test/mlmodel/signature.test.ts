@@ -57,8 +57,8 @@ describe("reading and writing", () => {
   });
 
   test("a hundred thousand columns come back as they were", () => {
-    const columns: Columns = Object.fromEntries(Array.from({ length: 100_000 }, (_, i) => [`column ${i}`, "double"]));
-    const json = inputsOnly(schemaJson(columns));
+    const column = (i: number) => `{"type": "double", "name": "column ${i}", "required": true}`;
+    const json = inputsOnly(`[${Array.from({ length: 100_000 }, (_, i) => column(i)).join(", ")}]`);
     expect(writeSignature(readSignature(json)).inputs === json.inputs).toBe(true);
   });
 
