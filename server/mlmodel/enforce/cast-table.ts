@@ -22,7 +22,7 @@ export function castTable(table: Table, schema: Schema, findings: Findings): Tab
     return { name: column.name, values: castColumn(column, spec, findings, () => zoned.push(column.name)) };
   });
   // MLflow notices time zones only when it enforces what has been cast.
-  findings.prefix = "";
+  findings.prefix = () => "";
   for (const name of zoned) findings.within(name, () => findings.attempt(() => refuseZones(true)));
   return new Table(columns, table.rows);
 }
@@ -53,13 +53,8 @@ function isRequired(column: ColumnSpec, at: number, key: string | number): boole
 }
 
 function castColumn({ name, values }: TableColumn, spec: Spec, findings: Findings, noteZone: () => void): NdArray {
-  const target =
-    "tensor" in spec
-      ? spec.tensor.dtype
-      : spec.type.kind === "scalar"
-        ? NUMPY_NAMES[spec.type.name]
-        : typeWord(spec.type);
-  findings.prefix = `Invalid input. Data is not compatible with model signature. Failed to convert column ${nameText(name)} to type '${target}'. Error: `;
+  findings.prefix = () =>
+    `Invalid input. Data is not compatible with model signature. Failed to convert column ${nameText(name)} to type '${targetName(spec)}'. Error: `;
   return findings.within(name, () => {
     if ("tensor" in spec) return findings.attempt(() => castTensor(values, spec.tensor)) ?? values;
     if (spec.type.kind === "scalar") {
@@ -74,6 +69,11 @@ function castColumn({ name, values }: TableColumn, spec: Spec, findings: Finding
     );
     return findings.count > before ? values : inferColumn(cells);
   });
+}
+
+function targetName(spec: Spec): string {
+  if ("tensor" in spec) return spec.tensor.dtype;
+  return spec.type.kind === "scalar" ? NUMPY_NAMES[spec.type.name] : typeWord(spec.type);
 }
 
 /** The row is part of the path only where there are several. */

@@ -29,7 +29,7 @@ export function castInputs(data: Data, schema: Schema | undefined, findings: Fin
   if (Array.isArray(data) && data.every(isDict))
     return data.map((row, at) => findings.within(at, () => castDict(row as DataMap, specs, findings)));
   if (!Array.isArray(data) && schema !== undefined)
-    findings.prefix += "Failed to convert data to the type defined in the model signature. Error: ";
+    findings.prefix = () => "Invalid input. Failed to convert data to the type defined in the model signature. Error: ";
   return castValue(data, schema && firstOf(schema), findings);
 }
 

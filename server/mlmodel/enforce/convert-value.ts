@@ -2,7 +2,7 @@
 // they would lose something without a word: that is refused here. It never knows arrays or columns.
 import { type Data, DateTime, type Dtype, NdArray } from "../data.ts";
 import { pythonFloat } from "../python-json.ts";
-import { itemAt, KINDS, rangeOf, toHalf } from "./element-types.ts";
+import { type IntDtype, itemAt, KINDS, rangeOf, toHalf } from "./element-types.ts";
 import { lossOf, Misfit, RawMisfit } from "./findings.ts";
 import { typeName } from "./python-words.ts";
 import { inRange, parseTime } from "./time-text.ts";
@@ -15,7 +15,7 @@ export function convertValue(value: Data, dtype: Dtype): Data {
       return toBool(item);
     case "i":
     case "u":
-      return toInt(item, dtype);
+      return toInt(item, dtype as IntDtype);
     case "f":
     case "V":
       return toFloat(item, dtype);
@@ -49,7 +49,7 @@ function toBool(item: Data): boolean {
   throw lossOf(typeName(item), "bool", "Send true or false.");
 }
 
-function toInt(item: Data, dtype: Dtype): bigint {
+function toInt(item: Data, dtype: IntDtype): bigint {
   const whole = wholeNumber(item, dtype);
   const [least, greatest] = rangeOf(dtype);
   if (whole >= least && whole <= greatest) return whole;
@@ -61,8 +61,8 @@ function wholeNumber(item: Data, dtype: Dtype): bigint {
   if (typeof item === "boolean") return item ? 1n : 0n;
   if (typeof item === "number") {
     if (Number.isInteger(item)) return BigInt(item);
-    if (Number.isFinite(item)) throw lossOf("a number with a fraction", dtype, "Send a whole number.");
-    throw failure(item, dtype);
+    if (!Number.isFinite(item)) throw failure(item, dtype);
+    throw lossOf("a number with a fraction", dtype, "Send a whole number.");
   }
   const text = numeral(item);
   if (text !== undefined && /^[+-]?\d+(_\d+)*$/.test(text) && text.length <= 40) {
@@ -154,8 +154,8 @@ function toTime(item: Data): DateTime | null {
     const [least, greatest] = rangeOf("int64");
     if (item > least && item <= greatest) return new DateTime(item);
   }
-  if (typeof item === "string") {
-    const { time } = parseTime(item);
+  if (typeof item === "string" || item instanceof Uint8Array) {
+    const { time } = parseTime(toText(item));
     return time && inRange(time);
   }
   if (typeof item === "boolean" || typeof item === "number")

@@ -45,10 +45,22 @@ export function isNumeric(dtype: Dtype): dtype is NumberDtype {
 }
 
 /** The least and the greatest whole number of an integer type. */
-export function rangeOf(dtype: Dtype): readonly [bigint, bigint] {
-  const bits = BigInt(widthOf(dtype) * 8);
-  return KINDS[dtype] === "u" ? [0n, 2n ** bits - 1n] : [-(2n ** (bits - 1n)), 2n ** (bits - 1n) - 1n];
+export function rangeOf(dtype: IntDtype): readonly [bigint, bigint] {
+  return RANGES[dtype];
 }
+
+export type IntDtype = Extract<Dtype, `${"int" | "uint"}${number}`>;
+
+const RANGES: Readonly<Record<IntDtype, readonly [bigint, bigint]>> = {
+  int8: [-(2n ** 7n), 2n ** 7n - 1n],
+  int16: [-(2n ** 15n), 2n ** 15n - 1n],
+  int32: [-(2n ** 31n), 2n ** 31n - 1n],
+  int64: [-(2n ** 63n), 2n ** 63n - 1n],
+  uint8: [0n, 2n ** 8n - 1n],
+  uint16: [0n, 2n ** 16n - 1n],
+  uint32: [0n, 2n ** 32n - 1n],
+  uint64: [0n, 2n ** 64n - 1n],
+};
 
 /** The elements as Python has them after `tolist()`: int, float, bool, datetime (null for NaT), str, bytes or objects. */
 export function itemsOf(array: NdArray): readonly Data[] {
@@ -84,10 +96,18 @@ export function plain(value: Data): Data {
 /** An array of items that have been converted to its type already. */
 export function packed(dtype: Dtype, shape: readonly number[], items: readonly Data[]): NdArray {
   if (!isNumeric(dtype)) return NdArray.ofItems(dtype, shape, items);
+  if (dtype === "float64") return doubles(shape, items);
   const bytes = new Uint8Array(items.length * NUMBER_BYTES[dtype]);
   const write = writer(dtype, new DataView(bytes.buffer));
   for (const [at, item] of items.entries()) write(at, item);
   return NdArray.ofBytes(dtype, shape, bytes);
+}
+
+/** The most frequent type, without a detour for each item. */
+function doubles(shape: readonly number[], items: readonly Data[]): NdArray {
+  const values = new Float64Array(items.length);
+  for (let at = 0; at < items.length; at++) values[at] = Number(items[at]);
+  return NdArray.ofBytes("float64", shape, new Uint8Array(values.buffer));
 }
 
 function reader(dtype: NumberDtype, bytes: Uint8Array): (at: number) => Data {

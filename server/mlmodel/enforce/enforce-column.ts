@@ -125,7 +125,7 @@ export function timesOf(
     if (value instanceof DateTime) return inRange(value);
     if (typeof value === "bigint" && layout === undefined) return timeOfInt(value, items);
     if (typeof value === "number" && layout === undefined)
-      return convertValue(convertValue(value, "int64"), DTYPES.datetime);
+      return timeOfFloat(value);
     if (typeof value !== "string" && typeof value !== "bigint" && typeof value !== "number")
       throw notConvertible(value, "datetime");
     const parsed = typeof value === "string" ? parseTime(value) : undefined;
@@ -145,6 +145,11 @@ function naiveTimes(items: readonly Data[]): NdArray {
 
 function isMissing(value: Data): boolean {
   return value === null || value === "" || value === "NaT" || value === "nan" || Number.isNaN(value);
+}
+
+function timeOfFloat(value: number): Data {
+  if (!Number.isInteger(value)) throw lossOf("float", "datetime64[ns]", "Send a time in ISO 8601.");
+  return convertValue(BigInt(value), "datetime64[ns]");
 }
 
 /** Of ints alone numpy reports the overflow, of others pandas. */

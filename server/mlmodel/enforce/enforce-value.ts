@@ -6,7 +6,7 @@ import { convertValue } from "./convert-value.ts";
 import { itemAt, itemsOf, NO_DIMENSIONS, packed, widthOf } from "./element-types.ts";
 import { DTYPES, enforceColumn } from "./enforce-column.ts";
 import { type Findings, Misfit, RawMisfit } from "./findings.ts";
-import { inferColumn } from "./infer-column.ts";
+import { inferColumn, isUnicode } from "./infer-column.ts";
 import { nameSet, nameText, typeName, typeWord } from "./python-words.ts";
 
 /**
@@ -33,6 +33,7 @@ export function enforceValue(value: Data, type: DataType, required: boolean, fin
 
 function enforceScalar(value: Data, type: ScalarName, required: boolean, findings: Findings): Data {
   if (!required && (value === null || (typeof value === "number" && Number.isNaN(value)))) return null;
+  if (typeof value === "string" && type === "string" && isUnicode(value)) return value;
   if (!isScalar(value)) {
     findings.add(`Expected data to be scalar, got ${typeName(value)}`, `The signature wants ${type}.`);
     return null;
@@ -145,7 +146,7 @@ function enforceObject(value: Data, properties: readonly Property[], required: b
     return value;
   }
   const dict = value as DataMap;
-  const known = new Map(properties.map((property) => [property.name, property]));
+  const known = byName(properties);
   const missing = properties.filter((property) => property.required && !dict.has(property.name));
   for (const { name, type } of missing)
     findings.within(name, () =>
@@ -182,6 +183,17 @@ function isNothing(value: Data, findings: Findings): boolean {
 
 function isEmptyDict(value: Data): boolean {
   return value instanceof Map && value.size === 0;
+}
+
+const KNOWN = new WeakMap<readonly Property[], ReadonlyMap<string, Property>>();
+
+function byName(properties: readonly Property[]): ReadonlyMap<string, Property> {
+  let known = KNOWN.get(properties);
+  if (known === undefined) {
+    known = new Map(properties.map((property) => [property.name, property]));
+    KNOWN.set(properties, known);
+  }
+  return known;
 }
 
 /** MLflow speaks of the outermost key that does not fit. */

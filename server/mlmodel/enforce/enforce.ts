@@ -1,4 +1,5 @@
 // An input against a signature: mlflow.models.utils._enforce_schema. It never knows how the input came, nor the model.
+import { ApiError } from "@modelwire/proto";
 import { type Data, type DataMap, NdArray, Table, type TableColumn } from "../data.ts";
 import type { ColumnSpec, Schema, TensorSpec } from "../schema.ts";
 import { tableOfArray, tableOfColumns, tableOfList } from "./build-table.ts";
@@ -11,6 +12,9 @@ import { Findings, Misfit } from "./findings.ts";
 import { inferColumn } from "./infer-column.ts";
 import { nameList, typeName, typeWord } from "./python-words.ts";
 import { hasNames, inputName } from "./schema-inputs.ts";
+
+/** Elements of an array of several dimensions where the signature wants a column: each becomes an object of its own. */
+const MOST_FLATTENED = 4_000_000;
 
 export interface EnforcedInput {
   /**
@@ -226,5 +230,11 @@ function isBareText(value: Data): boolean {
 
 /** An array of several dimensions is a column of lists. */
 function flatten(value: Data): Data {
-  return value instanceof NdArray && value.shape.length > 1 ? toList(value) : value;
+  if (!(value instanceof NdArray) || value.shape.length < 2) return value;
+  if (value.size > MOST_FLATTENED)
+    throw new ApiError(
+      "LIMIT_EXCEEDED",
+      `a column of lists takes arrays of ${MOST_FLATTENED} elements, not ${value.size}`,
+    );
+  return toList(value);
 }

@@ -30,14 +30,14 @@ export class Findings {
   /** What MLflow would say instead of the words of what is found next, if it is the first. */
   outer: (() => string) | undefined;
   /** Stands before the first words. */
-  prefix: string;
+  prefix: () => string;
   readonly #reason: Reason;
   readonly #violations: FieldViolation[] = [];
   #first: string | undefined;
 
   constructor(reason: Reason, prefix = "") {
     this.#reason = reason;
-    this.prefix = prefix;
+    this.prefix = () => prefix;
   }
 
   get count(): number {
@@ -61,7 +61,7 @@ export class Findings {
   }
 
   #note(words: string, remedy: string, first: string): void {
-    this.#first ??= this.prefix + first;
+    this.#first ??= this.prefix() + first;
     this.#violations.push({ field: fieldOf(this.path), description: `${words} ${remedy}`.trimEnd() });
     if (this.#violations.length < MOST) return;
     this.#violations.push({ field: "", description: "There may be more: the search ends here." });

@@ -10,6 +10,8 @@ import { Misfit } from "./findings.ts";
  * @throws Misfit for an int that pandas would round because another value is missing or a float, and for broken text.
  */
 export function inferColumn(values: readonly Data[]): NdArray {
+  if (values.length > 0 && values.every((value) => typeof value === "number"))
+    return packed("float64", [values.length], values);
   const seen = look(values);
   const dtype = typeOf(seen);
   return packed(dtype, [values.length], dtype === "object" ? values : values.map(itemOf[kindOf(dtype)]));
@@ -21,6 +23,11 @@ export function objectColumn(items: readonly Data[]): NdArray {
   return seen.kinds.has("text") || seen.kinds.has("time")
     ? inferColumn(items)
     : NdArray.ofItems("object", [items.length], items);
+}
+
+/** Whether text has no half of a surrogate pair. */
+export function isUnicode(text: string): boolean {
+  return !/[\ud800-\udfff]/u.test(text);
 }
 
 type ValueKind = "bool" | "number" | "text" | "time" | "other";
@@ -115,7 +122,7 @@ const itemOf: Readonly<Record<ColumnKind, (value: Data) => Data>> = {
   text: (value) => {
     const item = plain(value);
     if (typeof item !== "string") return null;
-    if (/[\ud800-\udfff]/u.test(item)) throw new Misfit("A text is no Unicode.", "Send whole characters.");
+    if (!isUnicode(item)) throw new Misfit("A text is no Unicode.", "Send whole characters.");
     return item;
   },
   float: (value) => {

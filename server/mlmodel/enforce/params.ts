@@ -59,7 +59,8 @@ function refuseUnknown(unknown: readonly string[], known: readonly string[], fin
 }
 
 function enforceParam(value: Data, spec: ParamSpec, findings: Findings): Data {
-  findings.prefix = `Invalid parameters found: {(${nameText(spec.name)}, "Failed to validate type and shape for ${nameText(spec.name)}, error: `;
+  findings.prefix = () =>
+    `Invalid parameters found: {(${nameText(spec.name)}, "Failed to validate type and shape for ${nameText(spec.name)}, error: `;
   const { type, shape } = spec;
   if (type.kind !== "scalar") {
     // MLflow checks a dict, but passes on what was given.

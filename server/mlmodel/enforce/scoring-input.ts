@@ -72,7 +72,8 @@ function wrapped(data: Data, params?: DataMap): ScoringInput {
 
 function tableForm(orient: "split" | "records", signature: Signature | undefined, build: () => Table): Table {
   const findings = new Findings("SCHEMA_ENFORCEMENT_FAILED");
-  findings.prefix = `Invalid input. Provided dataframe_${orient} field is not a valid dataframe representation in '${orient}' format. Error: `;
+  findings.prefix = () =>
+    `Invalid input. Provided dataframe_${orient} field is not a valid dataframe representation in '${orient}' format. Error: `;
   const table = findings.attempt(build);
   findings.end();
   const schema = signature?.inputs;

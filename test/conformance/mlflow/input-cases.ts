@@ -190,7 +190,7 @@ class Maker {
     const size = this.pick([1, 2, 3]);
     const arrays = specs.map((spec) => this.tensorFor(spec, size, quality));
     const lists = arrays.map((array) => this.listOf(array));
-    const form = this.pick(["data", "data", "inputs", "instances", "split"]);
+    const form = this.pick(["data", "data", "inputs", "instances", "split", "matrix"]);
     const byName = <T extends Data>(values: readonly T[]) => {
       const map = new Map<string, Data>(specs.map((spec, at) => [spec.name ?? "0", values[at] ?? null]));
       if (quality !== "right" && this.chance(0.2)) map.delete(specs[0]?.name ?? "0");
@@ -201,6 +201,10 @@ class Maker {
       return { signature: json(specs), form: this.anyForm(this.wild(3), params), params };
     if (form === "data")
       return { signature: json(specs), form: { form, value: named ? byName(arrays) : (arrays[0] ?? null) }, params };
+    if (form === "matrix") {
+      const rows = Array.isArray(lists[0]) ? (lists[0] as readonly Data[]) : [lists[0] ?? null];
+      return { signature: json(specs), form: this.body("dataframe_split", new Map([["data", rows]]), params), params };
+    }
     if (form === "split") {
       const rows = Array.from({ length: size }, (_, row) =>
         lists.map((list) => (Array.isArray(list) ? (list[row] ?? null) : list)),
