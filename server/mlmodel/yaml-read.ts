@@ -22,6 +22,7 @@ import {
   YamlFloat,
   type YamlKey,
   YamlPairs,
+  YamlSet,
   YamlTimestamp,
   type YamlValue,
 } from "./yaml-value.ts";
@@ -38,7 +39,7 @@ const MAX_VALUES = 250_000;
 /** Collections within collections. */
 const MAX_DEPTH = 200;
 
-const TAGS: ReadonlyMap<string, PlainKind | "seq" | "map"> = new Map(
+const TAGS: ReadonlyMap<string, PlainKind | "seq" | "map" | "set" | "binary"> = new Map(
   (
     [
       ["str", "text"],
@@ -49,6 +50,8 @@ const TAGS: ReadonlyMap<string, PlainKind | "seq" | "map"> = new Map(
       ["timestamp", "timestamp"],
       ["seq", "seq"],
       ["map", "map"],
+      ["set", "set"],
+      ["binary", "binary"],
     ] as const
   ).map(([name, kind]) => [`tag:yaml.org,2002:${name}`, kind]),
 );
@@ -151,15 +154,18 @@ class Construction {
     const kind = node.tag === undefined || node.tag === "!" ? undefined : TAGS.get(node.tag);
     if (kind === undefined && node.tag !== undefined && node.tag !== "!")
       throw new Mistake(`the tag ${node.tag} is none of plain data's`, offsetOf(node));
-    if (isScalar(node) && kind !== "seq" && kind !== "map") return this.#scalar(node, kind);
+    if (kind === "binary" && isScalar(node)) return this.#bytes(node);
+    if (isScalar(node) && kind !== "seq" && kind !== "map" && kind !== "set" && kind !== "binary")
+      return this.#scalar(node, kind);
     if (isSeq(node) && (kind === undefined || kind === "seq"))
       return node.items.map((item) => this.value(item as Node | null));
+    if (isMap(node) && kind === "set") return new YamlSet(this.#entries(node).map(([key]) => key));
     if (isMap(node) && (kind === undefined || kind === "map")) return this.#map(node);
     throw new Mistake(`the tag ${node.tag} is for something else`, offsetOf(node));
   }
 
   #scalar(node: Scalar, kind: PlainKind | undefined): YamlKey {
-    const text = typeof node.value === "string" ? node.value : (node.source ?? "");
+    const text = textOf(node);
     this.#count(0, text.length, node);
     if (isPlain(node) && text.includes("\t")) throw new Mistake("a tab in a text without quotes", offsetOf(node));
     try {
@@ -170,8 +176,25 @@ class Construction {
     }
   }
 
-  /** Of two entries with one key the later counts; what is merged in counts before all of the map's own. */
+  #bytes(node: Scalar): Uint8Array {
+    // Python passes over whatever else stands between.
+    const base64 = textOf(node).replace(/[^A-Za-z0-9+/=\u0080-\uffff]/g, "");
+    this.#count(0, base64.length, node);
+    if (base64.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(base64))
+      throw new Mistake("it is no base64", offsetOf(node));
+    return Buffer.from(base64, "base64");
+  }
+
   #map(node: YAMLMap): YamlValue {
+    const pairs = this.#entries(node);
+    if (!pairs.every((pair): pair is [string, YamlValue] => typeof pair[0] === "string")) return new YamlPairs(pairs);
+    const map: Record<string, YamlValue> = Object.create(null);
+    for (const [key, value] of pairs) map[key] = value;
+    return map;
+  }
+
+  /** Of two entries with one key the later counts; what is merged in counts before all of the map's own. */
+  #entries(node: YAMLMap): Entry[] {
     const merged = new Map<unknown, Entry>();
     const own = new Map<unknown, Entry>();
     for (const { key, value } of node.items as { key: Node | null; value: Node | null }[]) {
@@ -180,11 +203,7 @@ class Construction {
       else put(own, [this.#key(key), this.value(value)]);
     }
     for (const entry of own.values()) put(merged, entry);
-    const pairs = [...merged.values()];
-    if (!pairs.every((pair): pair is [string, YamlValue] => typeof pair[0] === "string")) return new YamlPairs(pairs);
-    const map: Record<string, YamlValue> = Object.create(null);
-    for (const [key, value] of pairs) map[key] = value;
-    return map;
+    return [...merged.values()];
   }
 
   #key(node: Node | null): YamlKey {
@@ -214,6 +233,10 @@ class Construction {
 }
 
 type Entry = readonly [YamlKey, YamlValue];
+
+function textOf(node: Scalar): string {
+  return typeof node.value === "string" ? node.value : (node.source ?? "");
+}
 
 function isPlain(node: Scalar): boolean {
   return node.type === undefined || node.type === Scalar.PLAIN;

@@ -12,6 +12,9 @@ export type YamlValue =
   | YamlFloat
   | YamlTimestamp
   | YamlPairs
+  | YamlSet
+  /** bytes */
+  | Uint8Array
   | readonly YamlValue[]
   | YamlMap;
 
@@ -56,6 +59,15 @@ export class YamlPairs {
   }
 }
 
+/** set */
+export class YamlSet {
+  readonly keys: readonly YamlKey[];
+
+  constructor(keys: readonly YamlKey[]) {
+    this.keys = keys;
+  }
+}
+
 export function isYamlKey(value: YamlValue): value is YamlKey {
   return typeof value !== "object" || value === null || value instanceof YamlFloat || value instanceof YamlTimestamp;
 }
@@ -65,6 +77,6 @@ export function isYamlMap(value: YamlValue | undefined): value is YamlMap {
     typeof value === "object" &&
     value !== null &&
     !Array.isArray(value) &&
-    !(value instanceof YamlFloat || value instanceof YamlTimestamp || value instanceof YamlPairs)
+    ![YamlFloat, YamlTimestamp, YamlPairs, YamlSet, Uint8Array].some((kind) => value instanceof kind)
   );
 }

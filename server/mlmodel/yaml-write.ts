@@ -1,7 +1,7 @@
 // A value as PyYAML's safe_dump writes it in block style.
 import { pythonFloat } from "./python-json.ts";
 import { emitText, foldPlain, type Place } from "./yaml-emit.ts";
-import { isYamlKey, YamlFloat, type YamlKey, YamlPairs, YamlTimestamp, type YamlValue } from "./yaml-value.ts";
+import { isYamlKey, YamlFloat, type YamlKey, YamlPairs, YamlSet, YamlTimestamp, type YamlValue } from "./yaml-value.ts";
 
 export type { YamlMap, YamlValue } from "./yaml-value.ts";
 
@@ -39,7 +39,8 @@ class Writer {
       }
       this.#anchors.set(value, 0);
       if (isList(value)) value.forEach(visit);
-      else if (!(value instanceof YamlTimestamp)) for (const [, item] of this.#entriesOf(value)) visit(item);
+      else if (!(value instanceof YamlTimestamp || value instanceof YamlSet))
+        for (const [, item] of this.#entriesOf(value)) visit(item);
     };
     visit(value);
   }
@@ -52,11 +53,14 @@ class Writer {
     if (number > 0) this.#written.add(value as object);
     const anchor = number > 0 ? ` &${name}` : "";
     if (isYamlKey(value)) return `${anchor} ${scalar(value, { column: column + anchor.length + 1, indent })}`;
+    if (value instanceof Uint8Array) return binary(value, indent);
     return anchor + this.#block(value, indent);
   }
 
-  #block(value: Exclude<YamlValue, YamlKey>, indent: number): string {
+  #block(value: Exclude<YamlValue, YamlKey | Uint8Array>, indent: number): string {
     const pad = `\n${" ".repeat(indent)}`;
+    if (value instanceof YamlSet)
+      return ` !!set${this.#block(new YamlPairs(value.keys.map((key) => [key, null])), indent)}`;
     if (isList(value))
       return value.length === 0 ? " []" : value.map((item) => `${pad}-${this.#inItem(item, indent)}`).join("");
     const entries = this.#entriesOf(value);
@@ -80,7 +84,7 @@ class Writer {
     return text.startsWith("\n") ? ` ${text.slice(3 + indent)}` : text;
   }
 
-  #entriesOf(value: Exclude<YamlValue, YamlKey | readonly YamlValue[]>): Entries {
+  #entriesOf(value: Exclude<YamlValue, YamlKey | YamlSet | Uint8Array | readonly YamlValue[]>): Entries {
     const kept = this.#entries.get(value);
     if (kept) return kept;
     const entries =
@@ -93,10 +97,10 @@ class Writer {
   }
 }
 
-function hasIdentity(
-  value: YamlValue,
-): value is Exclude<YamlValue, null | boolean | number | bigint | string | YamlFloat> {
-  return typeof value === "object" && value !== null && !(value instanceof YamlFloat);
+type Shared = Exclude<YamlValue, null | boolean | number | bigint | string | YamlFloat | Uint8Array>;
+
+function hasIdentity(value: YamlValue): value is Shared {
+  return typeof value === "object" && value !== null && !(value instanceof YamlFloat || value instanceof Uint8Array);
 }
 
 function isList(value: YamlValue): value is readonly YamlValue[] {
@@ -113,6 +117,16 @@ function scalar(value: YamlKey, place: Place): string {
   if (value instanceof YamlTimestamp) return foldPlain(value.text, place);
   if (value instanceof YamlFloat) return float(value.value);
   return typeof value === "number" && !Number.isSafeInteger(value) ? float(value) : String(value);
+}
+
+/** Base64 in lines of 76 characters. */
+function binary(bytes: Uint8Array, indent: number): string {
+  if (bytes.length === 0) return ' !!binary ""';
+  const lines =
+    Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+      .toString("base64")
+      .match(/.{1,76}/g) ?? [];
+  return ` !!binary |${lines.map((line) => `\n${" ".repeat(indent)}${line}`).join("")}`;
 }
 
 /** Python's repr, with the dot that YAML 1.1 needs to see. */

@@ -4,6 +4,7 @@
     python test/conformance/mlflow/record_yaml.py --write  writes the table anew
 """
 
+import base64
 import datetime
 import json
 import random
@@ -62,6 +63,10 @@ def coded(value: object) -> object:
         return {"map": [[coded(key), coded(item)] for key, item in value.items()]}
     if isinstance(value, list):
         return [coded(item) for item in value]
+    if isinstance(value, bytes):
+        return {"bytes": base64.b64encode(value).decode()}
+    if isinstance(value, set):
+        return {"set": sorted((coded(item) for item in value), key=json.dumps)}
     if isinstance(value, (datetime.date, datetime.datetime)):
         return {"timestamp": str(value)}
     kind = plain(value)
@@ -81,7 +86,7 @@ def read(text: str) -> list:
 WRITTEN = """a: &x [1]\\nb: *x|a: &x [1]\\nb: &x [2]|a: *x|a: &x {b: 1}\\nc: {<<: *x, d: 2}|a: &x {b: 1, e: 5}\\nc:\\n  b: 3\\n  <<: *x|a: &x {b: 1}\\ny: &y {b: 2, z: [1]}\\nc:\\n  <<: [*x, *y]
 <<: 1|<<: [1]|<<: {a: 1}\\na: 2|'<<': 1|a: <<|a: =|=: 1|a: 2024-01-01|2024-01-01: a|a: 2024-13-01|a: 2023-02-29|a: 2024-02-29|a: 1900-02-29|a: 2000-02-29|a: 0000-01-01|a: 0001-01-01
 a: 2024-01-01T10:00:00Z|a: 2024-1-1 1:02:03.123456789 -5:30|a: 2024-01-01 10:00:00.1|a: 2024-01-01 10:00:00.0|a: 2024-01-01 10:00:00 +01|a: 2024-01-01 25:00:00|a: 2024-01-01 10:00:00 -00:00|a: 2024-01-01 10:00:00 +24:00|a: 2024-1-1
-a: !!int '12'|a: !!int x|a: !!float 1|a: !!float 1.5|a: !!str 2024-01-01|a: ! 12|a: ! '12'|a: !!bool yes|a: !!bool x|a: !!null x|a: !!timestamp '2024-01-01'|a: !!seq [1]|a: !!seq {a: 1}|a: !!map [1]|!!int '1': x|!!str 1: x|a: !foo b|a: !!python/tuple [1]|a: !!python/object/apply:os.system [id]
+a: !!int '12'|a: !!int x|a: !!float 1|a: !!float 1.5|a: !!str 2024-01-01|a: ! 12|a: ! '12'|a: !!bool yes|a: !!bool x|a: !!null x|a: !!timestamp '2024-01-01'|a: !!seq [1]|a: !!seq {a: 1}|a: !!map [1]|!!int '1': x|!!str 1: x|a: !foo b|a: !!binary aGk=|a: !!binary "aGk"|a: !!binary [x]|a: !!binary ""|- !!binary |\\n  aGk=\\n- [!!binary aGk=]|a: !!set {b, a}|a: !!set {}|a: !!set [a]|- !!set {1, 2}|a: &x !!set {b}\\nc: [*x]|a: !!python/tuple [1]|a: !!python/object/apply:os.system [id]
 a: 0_|a: 0x_|a: -0b_1|a: 0b12|a: +12|a: -0|a: -0.0|a: 1.0|a: 08.5|a: 1:2:3.5|a: -1:30|a: +.inf|a: .NaN|a: 1e3|a: 1.0e+3|a: 1_0.5|a: 123456789012345678901234567890|a: 0777|a: 9007199254740993|a: 1e400|a: 1.0e+400
 1: a\\ntrue: b\\n1.0: c|null: 1\\n~: 2|1: a\\nb: c|2: a\\n10: b\\n-1: c|1.5: a|true: 1\\nfalse: 2|: 1|? a\\n: b\\n? c|? [a]\\n: 1|{a: 1}: 2|? {a: 1}|a: 1\\na: 2|a: 1\\n'a': 2
 %YAML 1.1\\n---\\na: 1|%YAML 1.2\\n---\\na: 1|a: 1\\n---\\nb: 2|--- {a: 1}|a: 1\\n...\\n|# only\\n|a: b # c\\n# d\\n|a: b#c|'a' : 1|a : 1|a:1|---|a: 'b\\nc'|a: b\\n  c\\n\\n  d|a: "b\\n  c \\\\\\n  d"|a: "\\\\x41\\\\u263a\\\\U0001F600\\\\n\\\\/\\\\e"|a: "\\\\q"
@@ -113,13 +118,16 @@ def random_value(pick: random.Random, shared: list, depth: int = 0) -> object:
 
 
 def random_key(pick: random.Random) -> object:
-    return random_scalar(pick) if pick.random() < 0.05 else pick.choice([*TEXTS[:90], "a", "b", "c", "key", "größe"])
+    if pick.random() < 0.05 and not isinstance(scalar := random_scalar(pick), (bytes, set)):
+        return scalar
+    return pick.choice([*TEXTS[:90], "a", "b", "c", "key", "größe"])
 
 
 def random_scalar(pick: random.Random) -> object:
     moment = datetime.datetime(pick.randint(1, 9999), pick.randint(1, 12), pick.randint(1, 28), pick.randint(0, 23), 5, 9, pick.choice([0, 120, 999999]))
+    binary = bytes(pick.randint(0, 255) for _ in range(pick.choice([0, 1, 56, 57, 58, 200])))
     zone = datetime.timezone(datetime.timedelta(minutes=pick.randint(-720, 720)))
-    return pick.choice([None, True, False, pick.randint(-5, 300), pick.getrandbits(80), pick.uniform(-2, 2), float(pick.randint(-3, 3)), 1e20, 1e-7, moment, moment.date(), moment.replace(tzinfo=zone), *pick.sample(TEXTS, 8)])
+    return pick.choice([None, True, False, pick.randint(-5, 300), pick.getrandbits(80), pick.uniform(-2, 2), float(pick.randint(-3, 3)), 1e20, 1e-7, moment, moment.date(), moment.replace(tzinfo=zone), binary, {"a", "b"}, *pick.sample(TEXTS, 8)])
 
 
 def random_documents() -> list[str]:
