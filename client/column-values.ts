@@ -17,10 +17,10 @@ type ColumnType =
 export class InputColumns {
   readonly #types: ReadonlyMap<string, ColumnType>;
   /**
-   * How many columns there are when they have no names: none at all, or the numbers 0, 1, 2 and so on of a table without
-   * column names. 0 when they have names, or when it is a single one without.
+   * Whether the columns have no names: none at all, or the numbers 0, 1, 2 and so on of a table without column names. A
+   * single one without is no table.
    */
-  readonly nameless: number;
+  readonly nameless: boolean;
   /**
    * Whether MLflow would make something else of a lone object: of a map or of anything, the column of many rows; of lists
    * within a list, an array, which they are not when their lengths differ. Then it must be sent as a row.
@@ -36,7 +36,7 @@ export class InputColumns {
     this.#types = new Map(columns.map((column, i) => [String(column.name ?? i), column]));
     const numbered = columns.every(({ name }, i) => name === i);
     const bare = columns.length > 1 && columns.every(({ name, type }) => name === undefined && type !== "tensor");
-    this.nameless = numbered || bare ? columns.length : 0;
+    this.nameless = numbered || bare;
     const some = (...types: string[]) => columns.some(({ type }) => types.includes(type));
     const nested = columns.some((column) => "items" in column && column.items.type === "array");
     this.onlyAsRows = nested || (some("map", "any") && !some("array", "object"));

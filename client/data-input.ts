@@ -68,7 +68,7 @@ interface Given {
 /** The form that says to MLflow what the data looks like. */
 function arranged(data: unknown, columns: InputColumns | undefined): Given {
   const rows = Array.isArray(data) ? data : [data];
-  const cells = columns?.nameless ? rows.map((row) => cellsOf(row, columns.nameless)) : [];
+  const cells = columns?.nameless ? rows.map(cellsOf) : [];
   if (cells.length > 0 && cells.every((row) => row !== undefined))
     return { form: "dataframe_split", data: { data: cells } };
   if (columns?.onlyAsRows && isPlainObject(data)) return { form: "dataframe_records", data: [data] };
@@ -76,11 +76,10 @@ function arranged(data: unknown, columns: InputColumns | undefined): Given {
 }
 
 /** A row of a table without column names: a list, or an object with the keys 0, 1, 2 and so on. */
-function cellsOf(row: unknown, width: number): readonly unknown[] | undefined {
+function cellsOf(row: unknown): readonly unknown[] | undefined {
   if (Array.isArray(row)) return row;
   if (!isPlainObject(row) || Object.keys(row).some((key, i) => key !== String(i))) return undefined;
-  const cells = Object.values(row);
-  return cells.length === width ? cells : undefined;
+  return Object.values(row);
 }
 
 function formOf(data: unknown): InputForm {

@@ -49,7 +49,7 @@ Example: modelwire codegen iris --out iris.ts --name Iris
       throw new UsageError("--out is missing", `such as: modelwire codegen ${model} --out ${model}.ts`);
     if (name !== undefined && !isTypeName(name))
       throw new UsageError(
-        `--name takes a capital letter and at most 39 letters and digits behind it, not "${name}"`,
+        `--name takes a capital letter and at most 29 letters and digits behind it, not "${name}"`,
         `did you mean --name ${typeNameOf(name)}?`,
       );
     using client = await connect(values, io);

@@ -12,14 +12,14 @@ export interface ModelSource {
   readonly signature: Signature;
 }
 
-/** Whether types can be called so: a capital letter, then letters and digits, 40 at most. */
+/** Whether types can be called so: a capital letter, then letters and digits, 30 at most. */
 export function isTypeName(name: string): boolean {
-  return /^[A-Z][A-Za-z0-9]{0,39}$/.test(name);
+  return /^[A-Z][A-Za-z0-9]{0,29}$/.test(name);
 }
 
 /** The type name for a model's name: "tiny-phi3" → "TinyPhi3". */
 export function typeNameOf(modelName: string): string {
-  return pascalCase(modelName, 40) || "Model";
+  return pascalCase(modelName, 30) || "Model";
 }
 
 /** The words of a text, joined with capitals; empty when it has no letters of ASCII. At most so many characters. */

@@ -97,6 +97,16 @@ export class TypeWriter {
     return name;
   }
 
+  /** Declares a choice of types, on more lines when it is too long for one. @returns its name. */
+  declareUnion(hint: string, types: readonly string[], comment: string): string {
+    const name = this.#names.take(hint.slice(0, LONGEST - 10));
+    const line = `export type ${name} = ${types.join(" | ")};\n`;
+    const text =
+      line.length <= LINE ? line : `export type ${name} =${types.map((type) => `\n  | ${type}`).join("")};\n`;
+    this.declarations.push(`/** ${comment} */\n${text}`);
+    return name;
+  }
+
   /** Declares an object type. @returns its name. */
   declareObject(hint: string, members: readonly Member[], direction: Direction, comment?: string): string {
     const name = this.#names.take(hint.slice(0, LONGEST - 10));

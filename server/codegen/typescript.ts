@@ -54,7 +54,9 @@ export function typescriptModule(source: ModelSource): string {
     `${generic(`export type ${model} = ${types.ofClient(kind)}`, [input, output, parameters])};\n`,
     `/** The model, and the signature that this file was written from. */
 export const ${constant} = {
-${property("uri", uri)}${property("signatureDigest", signatureDigest(signature))}} as const;
+  uri: ${stringLiteral(uri)},
+  signatureDigest: ${stringLiteral(signatureDigest(signature))},
+} as const;
 `,
     ...(schema === undefined ? [] : [constantText(texts, schema)]),
     `/** The model, asked through a client. */
@@ -104,7 +106,7 @@ class Sides {
       "in",
       "What it takes, a row.",
     );
-    return this.#types.declare(name, `${row} | readonly ${row}[]`, "One row, or many.");
+    return this.#types.declareUnion(name, [row, `readonly ${row}[]`], "One row, or many.");
   }
 
   output(schema: Schema | undefined): string {
@@ -254,12 +256,6 @@ function defaultText(value: Value | undefined): string {
 function generic(head: string, words: readonly string[]): string {
   const line = `${head}<${words.join(", ")}>`;
   return line.length < 120 ? line : `${head}<\n${words.map((word) => `  ${word}`).join(",\n")}\n>`;
-}
-
-/** An entry of an object; a long text stands on a line of its own. */
-function property(key: string, text: string): string {
-  const literal = stringLiteral(text);
-  return key.length + literal.length + 5 <= 120 ? `  ${key}: ${literal},\n` : `  ${key}:\n    ${literal},\n`;
 }
 
 function constantText(name: string, text: string): string {

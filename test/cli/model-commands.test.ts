@@ -3,6 +3,7 @@ import { cp, mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { asBody } from "../../server/cli/json-input.ts";
 import { MODEL, type Service, startService, temporaryFolder } from "../e2e/service.ts";
 import { inside } from "./cli.ts";
 
@@ -60,6 +61,21 @@ test("log takes the signature that signature infer --json prints", async () => {
     stdout: expect.stringContaining("['sepal_length': double (required)"),
   });
   expect(JSON.parse((await run(["signature", "show", "signed", "--json"])).stdout)).toEqual(JSON.parse(stdout));
+});
+
+test("a text becomes a body where it is none, and is otherwise left as it is, 1.0 and NaN included", () => {
+  for (const body of [
+    '{"inputs": 1.0}',
+    '{"messages": []}',
+    '{"prompt": "x"}',
+    '{"dataframe_split": {"data": [[NaN]]}}',
+    "no JSON",
+  ])
+    expect(asBody(body, "dataframe_records")).toBe(body);
+  expect(asBody('[{"a": 1.0}]', "dataframe_records")).toBe('{"dataframe_records": [{"a": 1.0}]}');
+  expect(asBody('[{"a": 1.0}]', "inputs")).toBe('{"inputs": [{"a": 1.0}]}');
+  for (const other of ["1.0", "[]", "[1, {}]", '{"a": 1}', '"text"'])
+    expect(asBody(other, "dataframe_records")).toBe(`{"inputs": ${other}}`);
 });
 
 test("predict prints what the scoring server would answer; a list of objects is rows, from a flag, a file or stdin", async () => {
