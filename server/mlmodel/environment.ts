@@ -35,10 +35,7 @@ export interface Requirements {
 }
 
 /** File name to text. */
-export function environmentFiles({
-  requirements = GENAI_REQUIREMENTS,
-  constraints = [],
-}: Partial<Requirements> = {}): Readonly<Record<string, string>> {
+export function environmentFiles({ requirements, constraints = [] }: Requirements): Readonly<Record<string, string>> {
   const lines = [
     ...(requirements.some(isMlflow) ? [] : [MLFLOW_REQUIREMENT]),
     ...requirements,

@@ -2,12 +2,12 @@
 // MLmodel file says of them; written as MLflow 3.17.2 writes them, and read as it reads them. It never knows a disk.
 import { ApiError } from "@modelwire/proto";
 import { type Data, type DataMap, DateTime, type Dtype, NdArray, Table } from "./data.ts";
-import { arrayOf } from "./enforce/array-of.ts";
-import { itemsOf, packed } from "./enforce/element-types.ts";
+import { itemsOf } from "./enforce/element-types.ts";
 import { readScoringInput } from "./enforce/scoring-input.ts";
 import { isoDatetime } from "./python-datetime.ts";
 import { JsonError, parsePythonJson, writePythonJson } from "./python-json.ts";
 import type { Signature } from "./schema.ts";
+import { denseArray } from "./sparse-matrix.ts";
 import type { YamlMap } from "./yaml-value.ts";
 
 const EXAMPLE_FILE = "input_example.json";
@@ -83,7 +83,7 @@ export async function readInputExample(
     if (data === undefined || !(params instanceof Map)) throw unreadable("it has no inputs, or no params");
     return { data: readData(type, data, signature), params };
   } catch (error) {
-    if (error instanceof JsonError) throw unreadable(error.message);
+    if (error instanceof JsonError || error instanceof RangeError) throw unreadable(error.message);
     if (error instanceof ApiError && error.reason !== "MODEL_INVALID") throw unreadable(error.message);
     throw error;
   }
@@ -94,60 +94,9 @@ const TYPES = new Set(["dataframe", "ndarray", "json_object", "sparse_matrix_csr
 function readData(type: string, stored: Data, signature: Signature | undefined): Data {
   if (type === "json_object") return stored;
   if (type === "ndarray") return readScoringInput({ form: "inputs", value: stored }, signature).data;
-  if (type !== "dataframe") return denseArray(stored, type === "sparse_matrix_csr");
+  if (type !== "dataframe") return denseArray(stored, type === "sparse_matrix_csr" ? "rows" : "columns");
   const text = writePythonJson(new Map([["dataframe_split", stored]]));
   return readScoringInput({ form: "json", text }, signature).data;
-}
-
-/** Cells of an array that a sparse matrix may stand for. */
-const MOST_CELLS = 4_000_000;
-
-/** scipy's compressed rows, or columns, where values for the same place add up. */
-function denseArray(stored: Data, byRow: boolean): NdArray {
-  const part = (name: string) => {
-    const list = stored instanceof Map ? (stored as DataMap).get(name) : undefined;
-    if (!Array.isArray(list)) throw unreadable(`a sparse matrix has a list ${name}`);
-    return list as readonly Data[];
-  };
-  const [indices, ends, shape] = ["indices", "indptr", "shape"].map((name) => part(name).map(naturalOf));
-  const values = arrayOf([...part("data")]);
-  const cells = itemsOf(values);
-  const [rows = 0, columns = 0, ...more] = shape ?? [];
-  if (more.length > 0 || rows * columns > MOST_CELLS)
-    throw unreadable(`a sparse matrix may have two dimensions and ${MOST_CELLS} cells`);
-  const [outer, inner] = byRow ? [rows, columns] : [columns, rows];
-  const fits = ends?.length === outer + 1 && ends[0] === 0 && ends.every((end, at) => end >= (ends[at - 1] ?? 0));
-  if (
-    !fits ||
-    indices?.length !== cells.length ||
-    (ends?.[outer] ?? 0) > cells.length ||
-    indices.some((at) => at >= inner)
-  )
-    throw unreadable("the parts of the sparse matrix do not fit each other");
-  const dense: Data[] = new Array<Data>(rows * columns).fill(zeroOf(cells));
-  for (let line = 0; line < outer; line++)
-    for (let at = ends?.[line] ?? 0; at < (ends?.[line + 1] ?? 0); at++) {
-      const index = indices[at] ?? 0;
-      const place = byRow ? line * columns + index : index * columns + line;
-      dense[place] = sumOf(dense[place] ?? null, cells[at] ?? null);
-    }
-  return packed(cells.length === 0 ? "float64" : values.dtype, [rows, columns], dense);
-}
-
-function naturalOf(value: Data): number {
-  if (typeof value === "bigint" && value >= 0n && value < 2n ** 31n) return Number(value);
-  throw unreadable("a place in a sparse matrix is a natural number");
-}
-
-function zeroOf([value]: readonly Data[]): Data {
-  return typeof value === "bigint" ? 0n : typeof value === "boolean" ? false : 0;
-}
-
-function sumOf(a: Data, b: Data): Data {
-  if (typeof a === "bigint" && typeof b === "bigint") return a + b;
-  if (typeof a === "boolean" && typeof b === "boolean") return a || b;
-  if (typeof a === "number" && typeof b === "number") return a + b;
-  throw unreadable("a sparse matrix holds numbers");
 }
 
 function unreadable(message: string): ApiError {
