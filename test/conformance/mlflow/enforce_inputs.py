@@ -1,7 +1,7 @@
 """Enforcement of signatures: Modelwire's verdict on generated pairs of a signature and an input, beside real MLflow's.
 
     python test/conformance/mlflow/enforce_inputs.py [--count N] [--seed N]  compares; exit 1 at any difference
-    python test/conformance/mlflow/enforce_inputs.py --record                writes what MLflow does into test/mlmodel/enforce
+    python test/conformance/mlflow/enforce_inputs.py --record --count 300    writes what MLflow does into test/mlmodel/enforce; npm run format puts it into lines
 
 Bodies go through the functions of MLflow's scoring server, other data through PyFuncModel's validation alone. Compared are
 acceptance, what the model would get, parameters in force, what the server would write of the data, and the class of message.

@@ -10,7 +10,9 @@ import type { SignatureJson } from "../../../server/mlmodel/signature.ts";
 export interface Case {
   readonly signature: SignatureJson;
   /** "data" goes to the enforcement as it is. */
-  readonly form: ScoringForm | { readonly form: "data"; readonly value: Data };
+  readonly form:
+    | Extract<ScoringForm, { form: "json" | "inputs" | "instances" }>
+    | { readonly form: "data"; readonly value: Data };
   readonly params: DataMap | undefined;
 }
 
