@@ -32,7 +32,7 @@ export async function startServer(config: Config, deps: { log?: Logger } = {}): 
       destination({ fd: 2, sync: true }),
     );
   const credentials = await serverCredentials(config);
-  const store = await openModelStore(config.storeRoot, log);
+  const store = await openModelStore(config.storeRoot, log, { keptBytes: config.maxModelBytes });
   const host = createInferenceHost();
   const { maxMessageBytes, maxConcurrentStreams, maxModelBytes, reflection, threads, maxSequences } = config;
   const load = { maxSequences, ...(threads !== undefined && { threads }) };

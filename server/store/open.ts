@@ -38,8 +38,8 @@ export async function openModelStore(
   const artifactRoot = join(folder, "mlruns");
   const tracking = await SqlTrackingStore.open(join(folder, "mlflow.db"), artifactRoot, options);
   try {
-    const { failpoint, keptBytes } = options;
-    const artifacts = await LocalArtifactStore.open(artifactRoot, { failpoint, keptBytes, alsoRead: [folder] });
+    const { failpoint, keptBytes, now } = options;
+    const artifacts = await LocalArtifactStore.open(artifactRoot, { failpoint, keptBytes, now, alsoRead: [folder] });
     const onWarning = (message: string, error: unknown) => log.warn({ err: error }, message);
     const store = new LocalModelStore({ tracking, artifacts, newId: options.newId, onWarning });
     const { failed, removed } = await store.sweep();

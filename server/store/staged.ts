@@ -24,7 +24,7 @@ export const MLMODEL = "MLmodel";
 const GENAI_CONFIG = "genai_config.json";
 
 /** Most bytes of an MLmodel file or a genai_config.json: a hundred thousand columns have a tenth of it. */
-export const MAX_TEXT_BYTES = 64 << 20;
+export const MAX_TEXT_BYTES = 16 << 20;
 
 /**
  * @param paths All uploaded files, relative to `folder`.

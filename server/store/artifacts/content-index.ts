@@ -5,7 +5,6 @@ import { join } from "node:path";
 import type { Content } from "../artifact-store.ts";
 import { codeOf } from "./disk.ts";
 import { manifestFile, readManifest } from "./manifest.ts";
-import { pathProblems } from "./path-rules.ts";
 
 interface Place {
   /** The folder that a manifest describes. */
@@ -66,7 +65,6 @@ export class ContentIndex {
     const keys: string[] = [];
     for (const { path, size, sha256 } of manifest?.files ?? []) {
       const content = { sizeBytes: size, sha256 };
-      if (!isContent(content) || typeof path !== "string" || pathProblems(path).length > 0) continue;
       const key = keyOf(content);
       keys.push(key);
       const places = this.#places.get(key);
@@ -84,18 +82,6 @@ export class ContentIndex {
     }
     this.#known.delete(gone);
   }
-}
-
-/** Whether a value names a content: a length and a digest as they should be. */
-export function isContent(value: unknown): value is Content {
-  if (typeof value !== "object" || value === null || !("sizeBytes" in value) || !("sha256" in value)) return false;
-  const { sizeBytes, sha256 } = value;
-  return (
-    Number.isSafeInteger(sizeBytes) &&
-    (sizeBytes as number) >= 0 &&
-    typeof sha256 === "string" &&
-    /^[0-9a-f]{64}$/.test(sha256)
-  );
 }
 
 function keyOf({ sha256, sizeBytes }: Content): string {

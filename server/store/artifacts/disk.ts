@@ -5,6 +5,8 @@ import { ApiError } from "@modelwire/proto";
 import { type Failpoint, noFailpoint } from "../failpoint.ts";
 
 export class Disk {
+  /** Called when the disk is full; true when it made room. */
+  makeRoom: () => Promise<boolean> = async () => false;
   readonly #failpoint: Failpoint;
   #broken: unknown;
 
@@ -93,13 +95,20 @@ export class Disk {
     await this.#step("remove", path, () => rm(path, { recursive: true, force: true, maxRetries: 3 }));
   }
 
-  async #step<T>(verb: string, path: string, work: () => Promise<T>): Promise<T> {
+  async #step<T>(verb: string, path: string, work: () => Promise<T>, again = true): Promise<T> {
     try {
       this.#failpoint(`${verb} ${path}`);
       return await work();
     } catch (error) {
-      if (verb.startsWith("sync") && !isFull(error)) this.#broken = error;
-      throw isFull(error) ? diskFull(error) : error;
+      const flush = verb.startsWith("sync");
+      if (!isFull(error)) {
+        if (flush) this.#broken = error;
+        throw error;
+      }
+      const room = again && verb !== "remove" && (await this.makeRoom());
+      // A flush that failed may have dropped what it could not write: a second one would say that all is well.
+      if (!room || flush) throw diskFull(error);
+      return await this.#step(verb, path, work, false);
     }
   }
 }

@@ -82,7 +82,7 @@ export class LocalWrite implements ArtifactWrite {
     const hash = hashing.stream();
     const file = offsetBytes === 0 ? await disk.create(full) : await this.#goOn(path, full, hash, claim);
     const sink = {
-      write: (bytes: Uint8Array, position: number) => this.#withRoom(() => disk.write(file, full, bytes, position)),
+      write: (bytes: Uint8Array, position: number) => disk.write(file, full, bytes, position),
       flush: () => disk.syncData(file, full),
     };
     const writer = new FileWriter(hash, sink, offsetBytes);
@@ -112,7 +112,7 @@ export class LocalWrite implements ArtifactWrite {
     const { disk, kept, contents } = this.#deps;
     await this.#journal.note(path, content);
     for await (const own of this.#holding(content)) {
-      await this.#withRoom(() => disk.copy(own, full));
+      await disk.copy(own, full);
       if (await this.#isRight(full, content)) return await this.#added(path, content);
     }
     if ((await kept.take(content, full)) && (await this.#isRight(full, content)))
@@ -121,7 +121,7 @@ export class LocalWrite implements ArtifactWrite {
       if (refresh) await contents.refresh();
       for await (const file of contents.find(content)) {
         await this.#checkSpace(content.sizeBytes);
-        await this.#withRoom(() => disk.copy(file, full)).catch((error) => {
+        await disk.copy(file, full).catch((error) => {
           if (codeOf(error) !== "ENOENT") throw error;
         });
         if (await this.#isRight(full, content)) return await this.#added(path, content);
@@ -146,7 +146,7 @@ export class LocalWrite implements ArtifactWrite {
     const all = new PathSet();
     const prefix = at === "" ? "" : `${at}/`;
     this.#files = this.#files.map((file) => ({ ...file, path: prefix + file.path }));
-    for (const { path } of this.#files) all.add(path);
+    for (const { path } of this.#files) refusePath(path, all.add(path));
     for (const path of Object.keys(texts))
       if (all.add(path).length > 0)
         refusePath(
@@ -258,19 +258,13 @@ export class LocalWrite implements ArtifactWrite {
       if (sha256 === content.sha256 && size === content.sizeBytes) yield join(this.folder, path);
   }
 
+  /** What is only kept for a next try must never be why there is no room for this one. */
   async #checkSpace(bytes: number): Promise<void> {
-    await this.#withRoom(() => this.#deps.checkSpace(bytes));
-  }
-
-  /** Work that may be done twice. What is only kept for a next try must never be why there is no room for it. */
-  async #withRoom<T>(work: () => Promise<T>): Promise<T> {
-    try {
-      return await work();
-    } catch (error) {
-      const full = error instanceof ApiError && error.reason === "STORAGE_FULL";
-      if (!full || !(await this.#deps.kept.free())) throw error;
-      return await work();
-    }
+    const { checkSpace, disk } = this.#deps;
+    await checkSpace(bytes).catch(async (error) => {
+      if (!(await disk.makeRoom())) throw error;
+      await checkSpace(bytes);
+    });
   }
 
   async #writeText(artifacts: string, path: string, text: string): Promise<void> {
@@ -284,7 +278,7 @@ export class LocalWrite implements ArtifactWrite {
     const { disk } = this.#deps;
     const file = await disk.create(full);
     try {
-      await this.#withRoom(() => disk.write(file, full, bytes, 0));
+      await disk.write(file, full, bytes, 0);
       await disk.syncFile(file, full);
     } finally {
       await file.close();

@@ -63,6 +63,7 @@ export class LocalArtifactStore implements ArtifactStore {
     // Before the staging area, whose folder is private: the models are not.
     await disk.makeFolder(artifactRoot);
     const kept = new KeptContents(join(artifactRoot, KEPT), disk, keptBytes, now);
+    disk.makeRoom = () => kept.free();
     await kept.trim();
     const staging = await StagingArea.open(join(artifactRoot, STAGING), disk);
     const contents = new ContentIndex(artifactRoot);

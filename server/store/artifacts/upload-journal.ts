@@ -3,8 +3,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Content } from "../artifact-store.ts";
-import { isContent } from "./content-index.ts";
 import { codeOf, type Disk } from "./disk.ts";
+import { isContent } from "./manifest.ts";
 import { pathProblems } from "./path-rules.ts";
 
 export class UploadJournal {
