@@ -89,11 +89,22 @@ function rootOf(source: string): Node | null {
   const unprintable = /[^\t\n -~\u0085\u00a0-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/u.exec(source);
   if (unprintable) throw new Mistake("a character that cannot be printed", unprintable.index);
   const composer = new Composer({ version: "1.1", schema: "failsafe", merge: false, uniqueKeys: false });
+  // The composer gathers mistakes, each with a stack; a hostile text has a million of them. Should a later release of the
+  // library not go by this, the check below still holds.
+  Object.assign(composer, { onError: stopAtMistake });
   const [document, next] = composer.compose(tokensOf(source));
   const error = document?.errors[0];
   if (error) throw new Mistake(error.message, error.pos[0]);
   if (next) throw new Mistake("a second document begins", next.range[0]);
   return document?.contents ?? null;
+}
+
+type Source = number | readonly number[] | { readonly offset: number };
+
+function stopAtMistake(source: Source, _code: string, message: string, isWarning = false): void {
+  if (isWarning) return;
+  const offset = typeof source === "number" ? source : "offset" in source ? source.offset : source[0];
+  throw new Mistake(message, offset);
 }
 
 /** The parser keeps a stack of its own: depth is measured here, before anything recursive sees the tokens. */

@@ -122,6 +122,8 @@ describe("a hostile file", () => {
       Array.from({ length: 3000 }, (_, i) => `${" ".repeat(i)}a:`).join("\n"),
       /line \d+: more than 200 collections/,
     ],
+    ["nothing but commas", `[${",".repeat(500_000)}`, /line 1: Unexpected , in flow sequence/],
+    ["nothing but anchors", "&a ".repeat(200_000), /line 1: A node can have at most one anchor/],
     ["100 MB", "a: b\n".repeat(20_000_000), /more than 16777216 characters/],
     ["a million lines", "a:\n".repeat(1_000_000), /more than 1000000 words and marks/],
     ["a hundred thousand documents", "--- a\n".repeat(100_000), /line 2: a second document/],
