@@ -274,9 +274,10 @@ describe("a run that nobody waits for", () => {
     abort.abort(new Error("enough"));
     await expect(running).rejects.toThrow("enough");
     await expect(endless(AbortSignal.abort(new Error("before")))).rejects.toThrow("before");
-    // The same graph runs again, as often as there are places.
-    for (let i = 0; i < 3; i++)
-      expect(floatsOf(tensor((await sines(1n, never))[0]))).toEqual([Math.fround(Math.sin(1))]);
+    // The same graph runs again, in every place, once the ended run has let go of its own.
+    while ((await host.stats()).graphs.some(({ running }) => running > 0));
+    for (const outputs of await Promise.all([sines(1n, never), sines(1n, never)]))
+      expect(floatsOf(tensor(outputs[0]))).toEqual([Math.fround(Math.sin(1))]);
   });
 
   test("gives up its place in the line", async () => {
