@@ -25,6 +25,9 @@ import type { TrackingStore } from "./tracking-store.ts";
 export const REQUEST_ID_TAG = "modelwire.requestId";
 export const REQUEST_DIGEST_TAG = "modelwire.requestDigest";
 
+/** A page ends early when it would be too much for a message: signatures may be long. */
+const MAX_PAGE_BYTES = 2 << 20;
+
 export interface LocalModelStoreDeps {
   readonly tracking: TrackingStore;
   readonly artifacts: ArtifactStore;
@@ -125,9 +128,15 @@ export class LocalModelStore implements ModelStore {
       );
     const limit = pageSize(request.pageSize);
     const found = await this.#tracking.searchLoggedModels({ ...request, limit: limit + 1, after });
-    const models = found.slice(0, limit);
-    for (const model of models) await this.#describer.describe(model);
-    return { models, nextPageToken: found.length > limit ? writePageToken(request, models.at(-1)!) : "" };
+    const models: Model[] = [];
+    let bytes = 0;
+    for (const model of found.slice(0, limit)) {
+      bytes += messageBytes(await this.#describer.describe(model));
+      if (bytes > MAX_PAGE_BYTES && models.length > 0) break;
+      models.push(model);
+    }
+    const more = found.length > models.length;
+    return { models, nextPageToken: more ? writePageToken(request, models.at(-1)!) : "" };
   }
 
   async delete(ref: string): Promise<Model> {
@@ -254,6 +263,13 @@ export class LocalModelStore implements ModelStore {
     if (model) return model;
     throw notFound(ref);
   }
+}
+
+/** About how long a model is on the wire. */
+function messageBytes({ signature, params, tags, statusMessage }: Model): number {
+  const texts = [signature?.inputs, signature?.outputs, signature?.params, statusMessage];
+  for (const map of [params, tags]) texts.push(...Object.entries(map).flat());
+  return texts.reduce((sum, text) => sum + 8 + Buffer.byteLength(text ?? ""), 1000);
 }
 
 function notFound(ref: string): ApiError {

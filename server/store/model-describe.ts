@@ -3,6 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { ApiError, type Model, ModelSignatureSchema, ModelStatus } from "@modelwire/proto";
 import { type Mlmodel, readMlmodel, taskOf } from "../mlmodel/mlmodel-file.ts";
 import type { ArtifactStore } from "./artifact-store.ts";
+import { MAX_SIGNATURE_BYTES, signatureBytes } from "./model-header.ts";
 import { MAX_TEXT_BYTES, MLMODEL } from "./staged.ts";
 
 /** Files of READY models do not change, so what was read is kept; so many models at most. */
@@ -32,7 +33,8 @@ export class ModelDescriber {
     model.flavors = Object.keys(mlmodel.flavors).sort();
     model.task = taskOf(mlmodel);
     model.sizeBytes = sizeBytes;
-    if (mlmodel.signature) {
+    // One that is longer could not be sent to anybody, nor the list that it is in.
+    if (mlmodel.signature && signatureBytes(mlmodel.signature) <= MAX_SIGNATURE_BYTES) {
       const { inputs, outputs, params } = mlmodel.signature;
       model.signature = create(ModelSignatureSchema, {
         inputs: inputs ?? undefined,

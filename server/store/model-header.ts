@@ -10,6 +10,11 @@ export const OWN_TAG_PREFIX = "modelwire.";
 export const MODEL_ID = /^m-[0-9a-f]{32}$/;
 
 const MAX = { name: 500, modelType: 500, experimentName: 256, key: 250, requestId: 128 } as const;
+/** Most bytes of a signature's texts: they go into every message about the model. Tens of thousands of columns. */
+export const MAX_SIGNATURE_BYTES = 2 << 20;
+
+/** Of all params, tags and metadata: they go into every message about the model. */
+const MAX_ENTRY_BYTES = 1 << 20;
 const MAX_STEP = 2n ** 63n - 1n;
 
 /** @throws ApiError INVALID_FIELD with every problem. */
@@ -36,10 +41,25 @@ export function checkHeader(header: LogModelHeader): void {
     for (const key of Object.keys(header[field]))
       if (key === "" || key.length > MAX.key)
         problem(`${field}["${key.slice(0, 50)}"]`, `must have a key of 1 to ${MAX.key} characters`);
+  const entries = [header.params, header.tags, header.metadata].flatMap((map) => Object.entries(map).flat());
+  const bytes = entries.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
+  if (bytes > MAX_ENTRY_BYTES)
+    problem(
+      "params",
+      `have, with tags and metadata, ${bytes} bytes, more than ${MAX_ENTRY_BYTES}: put data into files`,
+    );
+  if (signatureBytes(header.signature) > MAX_SIGNATURE_BYTES)
+    problem("signature", `has ${signatureBytes(header.signature)} bytes, more than ${MAX_SIGNATURE_BYTES}`);
   for (const key of Object.keys(header.tags))
     if (key.startsWith(OWN_TAG_PREFIX)) problem(`tags["${key}"]`, `is for the server: use another prefix`);
   if (Object.hasOwn(header.metadata, "task")) problem('metadata["task"]', "is found out by the server; leave it out");
   if (problems.length > 0) throw invalidFields(problems);
+}
+
+/** @param signature Its JSON texts. */
+export function signatureBytes(signature: Partial<Record<"inputs" | "outputs" | "params", string | null>> | undefined) {
+  const { inputs, outputs, params } = signature ?? {};
+  return [inputs, outputs, params].reduce((sum, text) => sum + Buffer.byteLength(text ?? ""), 0);
 }
 
 /** Most files of one model: a folder of a model has tens, and each costs the store an inode and a flush. */

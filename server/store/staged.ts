@@ -4,6 +4,7 @@ import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { ApiError } from "@modelwire/proto";
 import { type Mlmodel, readMlmodel } from "../mlmodel/mlmodel-file.ts";
+import { MAX_SIGNATURE_BYTES, signatureBytes } from "./model-header.ts";
 
 /** An uploaded folder. `folder` is where it lies until the commit, absolute. */
 export type Staged =
@@ -32,7 +33,11 @@ export const MAX_TEXT_BYTES = 16 << 20;
  */
 export async function lookAt(folder: string, paths: readonly string[]): Promise<Staged> {
   if (paths.includes(MLMODEL)) {
-    return { kind: "mlflow", folder, mlmodel: readMlmodel(await readText(folder, MLMODEL)), paths };
+    const mlmodel = readMlmodel(await readText(folder, MLMODEL));
+    const bytes = signatureBytes(mlmodel.signature);
+    if (bytes > MAX_SIGNATURE_BYTES)
+      throw invalid(`has a signature of ${bytes} bytes in its ${MLMODEL}, more than ${MAX_SIGNATURE_BYTES}`);
+    return { kind: "mlflow", folder, mlmodel, paths };
   }
   if (paths.includes(GENAI_CONFIG)) return { kind: "llm", folder, ...genaiFacts(await readText(folder, GENAI_CONFIG)) };
   const graphs = paths.filter((path) => !path.includes("/") && path.toLowerCase().endsWith(".onnx"));

@@ -379,6 +379,53 @@ describe("a folder of each kind", () => {
   });
 });
 
+describe("what must go into messages", () => {
+  const long = (bytes: number) => `flavors: {}\nsignature:\n  inputs: '${"x".repeat(bytes)}'\n`;
+
+  test("is bounded: a signature, and what a header says", async () => {
+    const store = await openStore();
+    const upload = await beginUpload(store);
+    await upload.write("MLmodel", chunked(long((2 << 20) + 1), 1 << 20));
+    await expect(upload.look()).rejects.toThrow("a signature of 2097153 bytes");
+    await upload.abort("refused");
+    const error = await beginUpload(store, {
+      tags: { a: "x".repeat(600_000) },
+      params: { b: "x".repeat(600_000) },
+      signature: { inputs: "x".repeat(2 << 20), outputs: "x" } as never,
+    }).then(
+      () => expect.unreachable(),
+      (thrown: ApiError) => thrown,
+    );
+    expect(error.violations.map(({ field }) => field)).toEqual(["header.params", "header.signature"]);
+  });
+
+  test("ends a page of models early, and all pages together have every model once", async () => {
+    const store = await openStore();
+    for (let i = 0; i < 4; i++) {
+      const upload = await beginUpload(store, { name: `m${i}` });
+      await upload.write("MLmodel", chunked(long(900_000), 1 << 20));
+      await upload.commit({ texts: {}, at: "", warnings: [] });
+    }
+    const pages: string[][] = [];
+    for (let pageToken = ""; pages.length === 0 || pageToken !== ""; ) {
+      const page = await store.search({ experimentIds: [], name: "", pageSize: 3, pageToken });
+      pages.push(page.models.map(({ name }) => name));
+      pageToken = page.nextPageToken;
+    }
+    expect(pages.map((page) => page.length)).toEqual([2, 2]);
+    expect(pages.flat().sort()).toEqual(["m0", "m1", "m2", "m3"]);
+  });
+
+  test("leaves out a signature of another program's model that is too long, and the model is still found", async () => {
+    const store = await openStore();
+    const { model } = await logModel(store);
+    writeFileSync(join(model.artifactLocation, "MLmodel"), long(3 << 20));
+    const [other] = [await openStore()];
+    expect(await other?.get("phi")).toMatchObject({ name: "phi", flavors: [] });
+    expect((await other?.get("phi"))?.signature).toBeUndefined();
+  });
+});
+
 describe("what of a stored model can be served", () => {
   test("is nothing when a link lies among its files; links elsewhere do no harm", async () => {
     const store = await openStore();
