@@ -27,10 +27,9 @@ export function tableValues({ columns, rows }: Table): NdArray {
 }
 
 /** float64 as float32, rounded as numpy does: too large a number becomes an infinity. */
-export function toFloat32({ shape, bytes, size }: NdArray): NdArray {
-  const get = readerOf("float64", bytes);
-  const floats = new Float32Array(size);
-  for (let i = 0; i < floats.length; i++) floats[i] = Number(get(i));
+export function toFloat32({ shape, bytes }: NdArray): NdArray {
+  const aligned = bytes.byteOffset % 8 === 0 ? bytes : new Uint8Array(bytes);
+  const floats = new Float32Array(new Float64Array(aligned.buffer, aligned.byteOffset, aligned.length / 8));
   return NdArray.ofBytes("float32", shape, new Uint8Array(floats.buffer));
 }
 

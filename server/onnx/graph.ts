@@ -45,6 +45,10 @@ export class Graph {
       ]);
     });
     const violations = [
+      ...[...session.inputs, ...session.outputs].filter(isAbsurd).map(({ name }) => ({
+        field: name,
+        description: "has a dimension larger than any tensor.",
+      })),
       ...session.inputs.filter(({ type }) => !isTensor(type)).map((value) => notServable("input", value)),
       ...session.outputs.filter(({ type }) => !isReadable(type)).map((value) => notServable("output", value)),
     ];
@@ -200,6 +204,11 @@ function isTensor(type: string): type is TensorType {
 
 function isReadable(type: string): boolean {
   return isTensor(type) || type === "type-2" || type === "type-3";
+}
+
+/** Such sizes are not even numbers to JavaScript. */
+function isAbsurd({ dims }: ValueInfo): boolean {
+  return dims.some((size) => typeof size === "number" && !Number.isSafeInteger(size));
 }
 
 function notServable(role: string, { name, type }: ValueInfo): Violation {

@@ -353,6 +353,7 @@ describe("a hostile graph is refused, and the next one is served", () => {
     ["cyclic", "the graph is not acyclic"],
     ["negative-weight", "Out of bounds dimensions"],
     ["huge-weight", "declares a size of"],
+    ["huge-input", "x: has a dimension larger than any tensor"],
     ["unknown-operator", "Nope"],
     ["recursive-function", "64 deep"],
   ])("%s", async (name, words) => {

@@ -15,6 +15,7 @@ test("a process that serves writes no telemetry, prints nothing of ONNX Runtime'
     await withFolder("tiny-fp32", async (folder) => {
       await folder.write("model.onnx", "this is no protobuf");
       const args = [path("./child.mjs"), path("../../server/dist"), fixture("tiny-int4"), folder.path];
+      args.push(fixture("plain/several.onnx"));
       // Without the variable, and without CI, which both switch telemetry off.
       const env = {
         PATH: process.env.PATH,
@@ -23,7 +24,12 @@ test("a process that serves writes no telemetry, prints nothing of ONNX Runtime'
         XDG_CONFIG_HOME: join(home, "config"),
       };
       const { stdout, stderr } = await promisify(execFile)(process.execPath, args, { env, cwd: home });
-      expect(JSON.parse(stdout)).toEqual({ tokens: 20, reason: "MODEL_INVALID", refusal: "OrtError" });
+      expect(JSON.parse(stdout)).toEqual({
+        tokens: 20,
+        failed: "PREDICTION_FAILED",
+        reason: "MODEL_INVALID",
+        refusal: "OrtError",
+      });
       expect(stderr).toBe("");
     });
     expect(await readdir(home, { recursive: true })).toEqual([]);
