@@ -91,7 +91,7 @@ function rootOf(source: string): Node | null {
   const composer = new Composer({ version: "1.1", schema: "failsafe", merge: false, uniqueKeys: false });
   // The composer gathers mistakes, each with a stack; a hostile text has a million of them. Should a later release of the
   // library not go by this, the check below still holds.
-  Object.assign(composer, { onError: stopAtMistake });
+  Object.assign(composer, { onError: stopAtMistake() });
   const [document, next] = composer.compose(tokensOf(source));
   const error = document?.errors[0];
   if (error) throw new Mistake(error.message, error.pos[0]);
@@ -101,10 +101,15 @@ function rootOf(source: string): Node | null {
 
 type Source = number | readonly number[] | { readonly offset: number };
 
-function stopAtMistake(source: Source, _code: string, message: string, isWarning = false): void {
-  if (isWarning) return;
-  const offset = typeof source === "number" ? source : "offset" in source ? source.offset : source[0];
-  throw new Mistake(message, offset);
+/** The composer catches what is thrown, and reports it for each collection around: the first one is what counts. */
+function stopAtMistake() {
+  let first: Mistake | undefined;
+  return (source: Source, _code: string, message: string, isWarning = false) => {
+    if (isWarning) return;
+    const offset = typeof source === "number" ? source : "offset" in source ? source.offset : source[0];
+    first ??= new Mistake(message, offset);
+    throw first;
+  };
 }
 
 /** The parser keeps a stack of its own: depth is measured here, before anything recursive sees the tokens. */
