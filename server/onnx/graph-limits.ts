@@ -28,14 +28,17 @@ interface Body {
   readonly calls: Map<string, number>;
 }
 
-/** @throws ModelFolderError when the file goes beyond a limit, or is no protobuf */
-export function checkGraphLimits(path: string): GraphOutline {
+/**
+ * @param field what a violation calls the file
+ * @throws ModelFolderError when the file goes beyond a limit, or is no protobuf
+ */
+export function checkGraphLimits(path: string, field = "graph"): GraphOutline {
   const file = openSync(path, "r");
   try {
     return new Outline(new FileWindow(file)).read();
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    throw new ModelFolderError("The graph cannot be loaded.", [{ field: "graph", description: error.message }]);
+    throw new ModelFolderError("The graph cannot be loaded.", [{ field, description: error.message }]);
   } finally {
     closeSync(file);
   }

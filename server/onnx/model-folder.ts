@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { type DecoderGraph, matchDecoderGraph } from "./decoder-graph.ts";
 import { ModelFolderError, OrtError } from "./errors.ts";
 import { type GenaiConfig, parseGenaiConfig } from "./genai-config.ts";
+import { checkGraphLimits } from "./graph-limits.ts";
 import { isRecord } from "./json-fields.ts";
 import type { ModelSpec } from "./model-runner.ts";
 import type { Runtime, Session, SessionOptions } from "./runtime.ts";
@@ -63,6 +64,7 @@ export async function openDecoderGraph(
       { field: "model.decoder.filename", description: `${decoder.fileName} is not a file of the folder.` },
     ]);
   }
+  checkGraphLimits(path, decoder.fileName);
   const session = await runtime
     .openSession(path, sessionOptions(folder.config, options.threads))
     .catch((error: unknown) => {

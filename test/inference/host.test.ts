@@ -472,10 +472,17 @@ describe("an inspection", () => {
 
   test("says what ONNX Runtime says of a graph that is broken", async () => {
     await withFolder("tiny-fp32", async (folder) => {
-      await folder.write("model.onnx", "this is no protobuf");
-      const error = await failure(newHost().inspect(folder.path));
-      expect(error).toMatchObject({ reason: "MODEL_INVALID", violations: [{ field: "model.onnx" }] });
-      expect(error.message).toContain("ONNX Runtime refuses it");
+      const host = newHost();
+      for (const [graph, words] of [
+        [Buffer.from("this is no protobuf"), "protobuf is broken"],
+        [readFileSync(fixture("plain/cyclic.onnx")), "ONNX Runtime refuses it"],
+        [readFileSync(fixture("plain/recursive-function.onnx")), "64 deep"],
+      ] as const) {
+        await folder.write("model.onnx", graph);
+        const error = await failure(host.inspect(folder.path));
+        expect(error).toMatchObject({ reason: "MODEL_INVALID", violations: [{ field: "model.onnx" }] });
+        expect(error.message).toContain(words);
+      }
     });
   });
 
