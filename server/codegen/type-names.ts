@@ -5,6 +5,8 @@
 export class Names {
   readonly #taken: Set<string>;
   readonly #key: (name: string) => string;
+  /** The number to try next, by the key of what was wanted: a hundred thousand may want the same. */
+  readonly #next = new Map<string, number>();
 
   /** @param key two names with the same key exclude each other; the name itself when absent */
   constructor(taken: Iterable<string>, key: (name: string) => string = (name) => name) {
@@ -14,8 +16,11 @@ export class Names {
 
   /** The name, with a number behind it when it is taken. */
   take(wanted: string): string {
-    let name = wanted;
-    for (let number = 2; this.#taken.has(this.#key(name)); number++) name = `${wanted}${number}`;
+    const base = this.#key(wanted);
+    let number = this.#next.get(base) ?? 1;
+    let name = number === 1 ? wanted : `${wanted}${number}`;
+    while (this.#taken.has(this.#key(name))) name = `${wanted}${++number}`;
+    this.#next.set(base, number + 1);
     this.#taken.add(this.#key(name));
     return name;
   }

@@ -2,9 +2,10 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
+import { protoFile } from "../../server/codegen/proto-file.ts";
 import { typescriptModule } from "../../server/codegen/typescript.ts";
 import { compile } from "./compile.ts";
-import { signatureOf } from "./signature-of.ts";
+import { type Spec, signatureOf } from "./signature-of.ts";
 import { HOSTILE_NAMES, SIGNATURES } from "./signatures.ts";
 
 type Name = keyof typeof SIGNATURES;
@@ -181,4 +182,21 @@ test("a signature that names two columns alike is refused", () => {
   const twice = { type: "double", name: "a", required: true };
   const signature = signatureOf({ inputs: [twice, twice] });
   expect(() => typescriptModule({ uri: "x", name: "Twice", signature })).toThrow('inputs name "a" twice');
+});
+
+test("forty thousand columns whose types want one name, and a type as deep as the wire takes, are no matter", () => {
+  const wide = Array.from({ length: 40_000 }, (_, i) => ({
+    name: `列${i}`,
+    type: "object",
+    properties: { a: { type: "long" } },
+    required: true,
+  }));
+  let deep: Spec = { type: "double" };
+  for (let i = 0; i < 90; i++) deep = { type: "array", items: deep };
+  const signature = signatureOf({ inputs: [...wide, { ...deep, name: "deep", required: true }] });
+  // A second; were a name looked for among all others, this would not end before the test does.
+  const text = typescriptModule({ uri: "x", name: "Wide", signature });
+  protoFile({ uri: "x", name: "Wide", signature });
+  const long = text.split("\n").filter((line) => line.length > 120 && !line.startsWith("  '["));
+  expect(long).toEqual([]);
 });
