@@ -2,7 +2,8 @@
 // constraints.txt, in MLflow's layout and read as MLflow reads them. It knows no model, and installs nothing.
 import { ApiError } from "@modelwire/proto";
 import { readYaml } from "./yaml-read.ts";
-import { writeYaml, type YamlValue } from "./yaml-write.ts";
+import { isYamlMap, type YamlMap, type YamlValue } from "./yaml-value.ts";
+import { writeYaml } from "./yaml-write.ts";
 
 /** The Python release that the environment files name: the newest that MLflow 3.17.2 and the loader were run with. */
 export const PYTHON_VERSION = "3.11.9";
@@ -73,6 +74,9 @@ export interface Environment {
 /** How many files may name each other by -r and -c. */
 const MAX_REQUIREMENT_FILES = 20;
 
+/** Mistakes told one by one; the rest is counted. */
+const MAX_MISTAKES = 100;
+
 /**
  * @param texts File name to text, of those that the model has. Other requirement files may be among them.
  * @param env `env` of the model's python_function flavor: since MLflow 2 a map of file names, in 1.x a text.
@@ -104,8 +108,10 @@ export function readEnvironment(texts: ReadonlyMap<string, string>, env?: YamlVa
     }
   };
   take(lines, false);
-  if (wrong.length > 0)
-    throw new ApiError("MODEL_INVALID", `the model's environment: ${[...new Set(wrong)].join("; ")}`);
+  const mistakes = [...new Set(wrong)];
+  if (mistakes.length > MAX_MISTAKES)
+    mistakes.splice(MAX_MISTAKES, mistakes.length, `${mistakes.length - MAX_MISTAKES} more`);
+  if (mistakes.length > 0) throw new ApiError("MODEL_INVALID", `the model's environment: ${mistakes.join("; ")}`);
   return {
     python: found.python,
     buildDependencies: found.buildDependencies,
@@ -127,7 +133,7 @@ const NOTHING: Found = { python: undefined, buildDependencies: [], dependencies:
 function environmentNames(env: YamlValue | undefined): { conda: string; virtualenv: string } {
   const names = { conda: "conda.yaml", virtualenv: "python_env.yaml" };
   if (typeof env === "string") return { ...names, conda: env };
-  const { conda, virtualenv } = mapOf(env);
+  const { conda, virtualenv } = isYamlMap(env) ? env : {};
   return {
     conda: typeof conda === "string" ? conda : names.conda,
     virtualenv: typeof virtualenv === "string" ? virtualenv : names.virtualenv,
@@ -155,7 +161,7 @@ function fromConda(text: string, name: string, wrong: string[]): Found {
   const { dependencies } = readMap(text, name, wrong);
   for (const dependency of Array.isArray(dependencies) ? (dependencies as readonly YamlValue[]) : []) {
     if (typeof dependency !== "string") {
-      const list = mapOf(dependency).pip;
+      const list = isYamlMap(dependency) ? dependency.pip : undefined;
       if (list === undefined) wrong.push(`${name}: a dependency must be a text or a map with the key pip`);
       else pip = texts(list, `${name}: pip`, wrong);
       continue;
@@ -172,10 +178,11 @@ function fromConda(text: string, name: string, wrong: string[]): Found {
   return { python, buildDependencies, dependencies: pip, condaOnly };
 }
 
-function readMap(text: string, name: string, wrong: string[]): { readonly [key: string]: YamlValue | undefined } {
+function readMap(text: string, name: string, wrong: string[]): YamlMap {
   const value = readYaml(text, name);
-  if (typeof value !== "object" || value === null || Array.isArray(value)) wrong.push(`${name} is no map of keys`);
-  return mapOf(value);
+  if (isYamlMap(value)) return value;
+  wrong.push(`${name} is no map of keys`);
+  return {};
 }
 
 function texts(value: YamlValue | undefined, what: string, wrong: string[]): readonly string[] {
@@ -184,12 +191,6 @@ function texts(value: YamlValue | undefined, what: string, wrong: string[]): rea
   const found = items.filter((item) => typeof item === "string");
   if (found.length < items.length) wrong.push(`${what} must be a list of texts`);
   return found;
-}
-
-function mapOf(value: YamlValue | undefined): { readonly [key: string]: YamlValue | undefined } {
-  return typeof value === "object" && value !== null && !Array.isArray(value)
-    ? (value as { readonly [key: string]: YamlValue | undefined })
-    : {};
 }
 
 /** The lines that say something: comments gone, those that end in a backslash joined with the next. */

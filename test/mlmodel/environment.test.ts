@@ -51,6 +51,15 @@ describe("reading", () => {
     );
   });
 
+  test("of a hundred thousand mistakes a hundred are told", () => {
+    const lines = Array.from({ length: 100_000 }, (_, i) => `- -r ${"x".repeat(i % 1000)}${i}.txt`).join("\n");
+    expect(() => readEnvironment(new Map([["python_env.yaml", `dependencies:\n${lines}\n`]]))).toThrow(
+      /more than 20 requirement files$/,
+    );
+    const odd = Array.from({ length: 1000 }, (_, i) => `k${i}: 1`).join("\n");
+    expect(() => readEnvironment(new Map([["python_env.yaml", odd]]))).toThrow(/k99; 900 more$/);
+  });
+
   test("files that name each other without end are refused", () => {
     const texts = new Map([
       ["python_env.yaml", "dependencies: [-r a.txt]"],
