@@ -51,8 +51,8 @@ describe("reading", () => {
     );
   });
 
-  test("of a hundred thousand mistakes a hundred are told", () => {
-    const lines = Array.from({ length: 100_000 }, (_, i) => `- -r ${"x".repeat(i % 1000)}${i}.txt`).join("\n");
+  test("of very many mistakes a hundred are told", () => {
+    const lines = Array.from({ length: 10_000 }, (_, i) => `- -r ${i}.txt`).join("\n");
     expect(() => readEnvironment(new Map([["python_env.yaml", `dependencies:\n${lines}\n`]]))).toThrow(
       /more than 20 requirement files$/,
     );
