@@ -39,7 +39,7 @@ async function start(planUpload?: Partial<ServiceHandlers<typeof ModelService, T
   server = await startTestServer();
   server.add(ModelService, {
     ...(planUpload && { planUpload }),
-    logModel: async (requests) => {
+    logModel: async (requests: AsyncIterable<LogModelRequest>) => {
       const sent: Sent[] = [];
       attempts.push(sent);
       for await (const { message } of requests) sent.push(message);
