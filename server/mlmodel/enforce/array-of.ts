@@ -21,7 +21,7 @@ export function arrayOf(data: Data, dtype?: Dtype): NdArray {
   measure(data, shape);
   gather(data, shape, 0, leaves);
   const type = dtype ?? commonType(leaves);
-  const items = type === "object" ? leaves.map(plain) : leaves.map((leaf) => convertValue(leaf, type));
+  const items = type === "object" ? leaves.map(objectOf) : leaves.map((leaf) => convertValue(leaf, type));
   return packed(type, shape.length === 0 ? NO_DIMENSIONS : shape, items);
 }
 
@@ -35,7 +35,7 @@ function objectsOf(data: Data): NdArray {
     shape.push(first.length);
     level = level.flat(1) as readonly Data[];
   }
-  return packed("object", shape.length === 0 ? NO_DIMENSIONS : shape, level.map(plain));
+  return packed("object", shape.length === 0 ? NO_DIMENSIONS : shape, level);
 }
 
 /** `array.astype(dtype)`; pandas' missing text becomes NaN among objects. The array itself when it has that type. @throws Misfit */
@@ -66,12 +66,19 @@ function gather(data: Data, shape: readonly number[], depth: number, leaves: Dat
   if (data instanceof NdArray && data.shape.length > 0) {
     if (data.shape.length !== shape.length - depth || data.shape.some((length, i) => length !== shape[depth + i]))
       throw ragged();
-    for (const item of itemsOf(data)) leaves.push(packed(data.dtype, [], [item]));
+    for (const item of itemsOf(data)) leaves.push(packed(data.dtype, ITEM, [item]));
   } else if (Array.isArray(data)) {
     if (data.length !== size) throw ragged();
     for (const item of data) gather(item, shape, depth + 1, leaves);
   } else if (size !== undefined) throw ragged();
   else leaves.push(data);
+}
+
+/** The shape of an array's item on its way into another array: among objects it is Python's, not numpy's. */
+const ITEM: readonly number[] = Object.freeze([]);
+
+function objectOf(leaf: Data): Data {
+  return leaf instanceof NdArray && leaf.shape === ITEM ? plain(leaf) : leaf;
 }
 
 function ragged(): Misfit {

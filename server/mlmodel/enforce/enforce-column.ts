@@ -124,8 +124,7 @@ export function timesOf(
     if (isMissing(value)) return null;
     if (value instanceof DateTime) return inRange(value);
     if (typeof value === "bigint" && layout === undefined) return timeOfInt(value, items);
-    if (typeof value === "number" && layout === undefined)
-      return timeOfFloat(value);
+    if (typeof value === "number" && layout === undefined) return timeOfFloat(value);
     if (typeof value !== "string" && typeof value !== "bigint" && typeof value !== "number")
       throw notConvertible(value, "datetime");
     const parsed = typeof value === "string" ? parseTime(value) : undefined;
@@ -174,8 +173,9 @@ function numberOf(item: Data): bigint | number {
   if (value === null) return Number.NaN;
   if (typeof value === "number" || typeof value === "bigint") return value;
   if (typeof value === "boolean") return value ? 1n : 0n;
-  if (typeof value === "string" && value.length <= 1000) {
-    const text = value.trim();
+  const written = value instanceof Uint8Array ? Buffer.from(value).toString("latin1") : value;
+  if (typeof written === "string" && written.length <= 1000) {
+    const text = written.trim();
     if (/^[+-]?\d+$/.test(text)) return convertValue(text, "int64") as bigint;
     if (text !== "" && !text.includes("_") && !/nan/i.test(text)) return convertValue(text, "float64") as number;
   }

@@ -182,6 +182,7 @@ function isNothing(value: Data, findings: Findings): boolean {
 }
 
 function isEmptyDict(value: Data): boolean {
+  if (value instanceof NdArray) return value.shape === NO_DIMENSIONS && isEmptyDict(itemAt(value, 0));
   return value instanceof Map && value.size === 0;
 }
 

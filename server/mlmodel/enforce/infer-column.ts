@@ -42,7 +42,10 @@ interface Seen {
   greatest: bigint;
   /** Bytes of the widest number; Python's are as wide as any. */
   width: number;
+  /** One of numpy's unsigned ints. */
   unsigned: boolean;
+  /** One of numpy's signed ints; Python's are neither. */
+  signed: boolean;
 }
 
 function look(values: readonly Data[]): Seen {
@@ -54,6 +57,7 @@ function look(values: readonly Data[]): Seen {
     greatest: 0n,
     width: 0,
     unsigned: false,
+    signed: false,
   };
   for (const value of values) {
     if (value === null) {
@@ -89,6 +93,7 @@ function note(value: Data, seen: Seen, dtype: Dtype): void {
     else if (value < seen.least) seen.least = value;
     else if (value > seen.greatest) seen.greatest = value;
     if (KINDS[dtype] === "u") seen.unsigned = true;
+    else if (KINDS[dtype] === "i") seen.signed = true;
   } else seen.kinds.add(kindOfValue(value));
 }
 
@@ -107,8 +112,8 @@ function typeOf(seen: Seen): Dtype {
   if (kind === "time") return "datetime64[ns]";
   if (kind === "bool") return seen.missing ? "object" : "bool";
   const unsigned = seen.unsigned || seen.greatest > rangeOf("int64")[1];
-  if (seen.least < rangeOf("int64")[0] || seen.greatest > rangeOf("uint64")[1] || (unsigned && seen.least < 0n))
-    return "object";
+  if (seen.least < rangeOf("int64")[0] || seen.greatest > rangeOf("uint64")[1]) return "object";
+  if (unsigned && (seen.signed || seen.least < 0n)) return "object";
   return `${seen.float || seen.missing ? "float" : unsigned ? "uint" : "int"}${bits}` as Dtype;
 }
 

@@ -1,12 +1,12 @@
 // Parameters of a prediction against a signature: mlflow.models.utils._enforce_params_schema. It never knows the input.
-import { type Data, type DataMap, DateTime, type Dtype, NdArray } from "../data.ts";
+import { type Data, type DataMap, NdArray } from "../data.ts";
+import { paramValue, UnfitParam } from "../param-value.ts";
 import type { ParamSpec, ScalarName } from "../schema.ts";
 import { exactDouble } from "./convert-value.ts";
 import { itemsOf, plain } from "./element-types.ts";
-import { enforceValue, isScalar } from "./enforce-value.ts";
-import { Findings, lossOf, Misfit } from "./findings.ts";
-import { className, nameList, nameText, typeName } from "./python-words.ts";
-import { parseTime } from "./time-text.ts";
+import { enforceValue } from "./enforce-value.ts";
+import { Findings, Misfit } from "./findings.ts";
+import { nameList, nameText, typeName } from "./python-words.ts";
 
 export interface EnforcedParams {
   /** Every parameter that is in force, defaults included; undefined when the signature has none and none were given. */
@@ -98,54 +98,14 @@ function scalarAt(array: NdArray, at: number): NdArray {
   return NdArray.ofBytes(array.dtype as "bool", [], array.bytes.subarray(at * width, (at + 1) * width));
 }
 
-/** Python's own types, by MLflow's; numpy's scalars come by their names. */
-const ACCEPTED: Readonly<Record<ScalarName, readonly (Dtype | "python int" | "python float")[]>> = {
-  boolean: ["bool"],
-  integer: ["int32", "python int"],
-  long: ["int64", "int32", "python int"],
-  float: ["float32", "int32", "int64", "python int", "python float"],
-  double: ["float64", "float32", "int32", "int64", "python int", "python float"],
-  string: ["str"],
-  binary: ["bytes"],
-  datetime: [],
-};
-
 function scalarParam(value: Data, type: ScalarName): Data {
-  if (value === null) return null;
-  if (type === "datetime") return timeParam(value);
-  if (!isScalar(value))
-    throw new Misfit(
-      `Value must be a scalar for type \`${type}\`, got ${typeName(value)}`,
-      `The signature wants ${type}.`,
-    );
-  if (!ACCEPTED[type].includes(kindOf(value)))
-    throw new Misfit(`Can not safely convert \`${className(value)}\` to \`${type}\``, `The signature wants ${type}.`);
-  const item = plain(value);
-  return typeof item === "bigint" && (type === "float" || type === "double") ? exactDouble(item) : item;
-}
-
-function kindOf(value: Data): Dtype | "python int" | "python float" {
-  if (value instanceof NdArray) return value.dtype;
-  if (typeof value === "bigint") return "python int";
-  if (typeof value === "number") return "python float";
-  return typeof value === "boolean" ? "bool" : typeof value === "string" ? "str" : "bytes";
-}
-
-/** `numpy.datetime64(value).item()`, which has no nanoseconds. */
-function timeParam(value: Data): DateTime | null {
-  if (value instanceof DateTime) return value;
-  if (typeof value !== "string")
-    throw new Misfit(
-      `Failed to convert value from type \`${className(value)}\` to \`datetime\``,
-      "Send a time in ISO 8601.",
-    );
-  const { time, digits } = parseTime(value);
-  if (digits > 6)
-    throw new Misfit(
-      "Failed to convert value to `datetime`. It must be convertible to datetime.date/datetime",
-      "Send whole microseconds.",
-    );
-  if (time !== null && time.ns < -62_135_596_800_000_000_000n)
-    throw lossOf("a time out of range", "datetime", "Years begin at 1.");
-  return time;
+  // numpy's word for no time, and its reading of none.
+  if (type === "datetime" && (value === "NaT" || value === "")) return null;
+  try {
+    const param = paramValue(value, type);
+    const item = plain(value);
+    return typeof param === "number" && typeof item === "bigint" ? exactDouble(item) : param;
+  } catch (error) {
+    throw error instanceof UnfitParam ? new Misfit(error.message, `The signature wants ${type}.`) : error;
+  }
 }

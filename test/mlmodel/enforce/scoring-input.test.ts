@@ -2,6 +2,7 @@
 import { ApiError } from "@modelwire/proto";
 import { describe, expect, test } from "vitest";
 import { type Data, DateTime, NdArray, Table } from "../../../server/mlmodel/data.ts";
+import { itemsOf } from "../../../server/mlmodel/enforce/element-types.ts";
 import { readScoringInput, type ScoringForm } from "../../../server/mlmodel/enforce/scoring-input.ts";
 import { scoringOutput } from "../../../server/mlmodel/enforce/scoring-output.ts";
 import type { Signature } from "../../../server/mlmodel/schema.ts";
@@ -86,6 +87,27 @@ describe("the forms", () => {
   });
 });
 
+describe("times", () => {
+  const times = signature([{ type: "datetime", name: "t", required: true }]);
+  const read = (text: string) => readScoringInput({ form: "json", text }, times).data;
+
+  test("text with a zone is put into UTC by numpy, and refused by pandas", () => {
+    const data = read('{"inputs": {"t": ["2024-01-02T00:00:00+02:00", "2024-01-02T00:00:00Z"]}}');
+    const column = (data as Map<string, Data>).get("t") as NdArray;
+    expect(itemsOf(column)).toEqual([
+      new DateTime(1_704_146_400_000_000_000n),
+      new DateTime(1_704_153_600_000_000_000n),
+    ]);
+    const form: ScoringForm = { form: "json", text: '{"dataframe_records": [{"t": "2024-01-02T00:00:00Z"}]}' };
+    expect(refusal(form, times).message).toContain("timezone-naive");
+  });
+
+  test("days that do not exist are refused", () => {
+    for (const day of ["2024-02-30", "2023-02-29", "2024-13-01", "2024-01-02T24:00", "2024-01-02T23:59:60"])
+      expect(refusal({ form: "inputs", value: new Map([["t", day]]) }, times).message).toContain("no time");
+  });
+});
+
 describe("what is no request", () => {
   test.each([
     ["a list", [], "Received a list."],
@@ -122,6 +144,7 @@ describe("what pandas or numpy would lose", () => {
     ["a null that would be the text None", '{"inputs": {"s": null}}', "s"],
     ["text that would be true", '{"inputs": {"t": "false"}}', "t"],
     ["instances with different keys", '{"instances": [{"a": 1}, {"n": 1}]}', "[1].n"],
+    ["base64 without its padding", '{"dataframe_records": [{"y": "YQ"}]}', "y"],
     ["bytes that are no base64", '{"dataframe_records": [{"y": "no base64!"}]}', "y"],
   ])("%s is refused, with the field", (_, text, field) => {
     const all = signature([
