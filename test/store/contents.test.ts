@@ -14,7 +14,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { ApiError } from "@modelwire/proto";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { ModelStore, ModelUpload } from "../../server/store/model-store.ts";
@@ -103,6 +103,13 @@ describe("a content of a model", () => {
       (file: string) => {
         renameSync(file, join(root, "elsewhere"));
         symlinkSync(join(root, "elsewhere"), file);
+      },
+    ],
+    [
+      "behind a link",
+      (file: string) => {
+        renameSync(dirname(file), join(root, "elsewhere"));
+        symlinkSync(join(root, "elsewhere"), dirname(file));
       },
     ],
   ])("that is %s since is CONTENT_MISSING, and not planned with again", async (_, change) => {
@@ -298,6 +305,51 @@ describe("what a broken upload left", () => {
     expect(keptNames()).toHaveLength(2);
     expect(readFileSync(join(root, "secret"), "utf8")).toBe("s".repeat(50));
     expect(readdirSync(staging).filter((name) => name.startsWith("11111111"))).toEqual([]);
+  });
+});
+
+describe("a file of many blocks", () => {
+  const BLOCK = 512 << 10;
+  const bytes = (length: number) => Buffer.alloc(length, "modelwire".repeat(7));
+
+  test.each([0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 4 * BLOCK, 9 * BLOCK + 5])(
+    "of %s bytes is on disk as it came, with its digest, also when it is gone on with",
+    async (length) => {
+      const store = await openStore();
+      const content = bytes(length);
+      const upload = await beginUpload(store);
+      await upload.write("genai_config.json", chunked(CONFIG));
+      const got = await upload.write("weights", chunked(content, 200_001));
+      expect(got).toEqual({ sizeBytes: BigInt(length), sha256: sha256(content) });
+      await upload.abort("the sender left");
+      if (length < 2) return;
+      const half = Math.floor(length / 2);
+      const next = await beginUpload(store);
+      await next.write("genai_config.json", chunked(CONFIG));
+      const claim = { sizeBytes: length, sha256: sha256(content), offsetBytes: half };
+      expect(await next.write("weights", chunked(content.subarray(half), 200_001), claim)).toEqual(got);
+      const { model } = await commitChat(next);
+      expect(sha256(readFileSync(join(model.artifactLocation, "model/weights")))).toBe(got.sha256);
+    },
+  );
+
+  test("is STORAGE_FULL when there is no room for one of them, wherever that is", async () => {
+    let writes = 0;
+    let failAt = 0;
+    const store = await openStore({
+      failpoint: (step) => {
+        if (/^write .*weights/.test(step) && ++writes === failAt)
+          throw Object.assign(new Error("ENOSPC: injected"), { code: "ENOSPC" });
+      },
+    });
+    for (failAt = 1; failAt <= 10; failAt++) {
+      writes = 0;
+      const upload = await beginUpload(store);
+      const error = await upload.write("weights", chunked(bytes(9 * BLOCK + 5), 200_001)).catch((thrown) => thrown);
+      expect(error, `write ${failAt}`).toMatchObject({ reason: "STORAGE_FULL" });
+      await upload.abort(error);
+    }
+    expect(keptNames()).toEqual([]);
   });
 });
 
