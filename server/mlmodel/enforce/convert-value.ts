@@ -101,7 +101,7 @@ function doubleNumber(item: Data, dtype: Dtype): number {
 /** `float(text)` for text in ASCII digits. */
 function parseDouble(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  if (/^[+-]?(\d+(_\d+)*\.?(\d+(_\d+)*)?|\.\d+(_\d+)*)(e[+-]?\d+(_\d+)*)?$/i.test(text))
+  if (/^[+-]?(\d+(_\d+)*(\.(\d+(_\d+)*)?)?|\.\d+(_\d+)*)(e[+-]?\d+(_\d+)*)?$/i.test(text))
     return Number(text.replaceAll("_", ""));
   const word = /^([+-]?)(inf|infinity|nan)$/i.exec(text);
   if (word === null) return undefined;
