@@ -1,7 +1,12 @@
 // Large bytes on the wire: the same as protobuf-es would write, in one copy.
 import type { DescMessage, MessageInitShape } from "@bufbuild/protobuf";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { DownloadArtifactResponseSchema, LogModelRequestSchema, LogModelResponseSchema } from "@modelwire/proto";
+import {
+  DownloadArtifactResponseSchema,
+  LogModelRequestSchema,
+  LogModelResponseSchema,
+  PredictRequestSchema,
+} from "@modelwire/proto";
 import { expect, test } from "vitest";
 import { bytesEncoder } from "../../proto/bytes-message.ts";
 
@@ -24,7 +29,6 @@ test.each([4096, 16_383, 16_384, 262_144, 2_097_152, 3_000_000])(
 );
 
 test("every other message is left to protobuf-es", () => {
-  const data = new Uint8Array(10_000);
   expect(bytesEncoder(LogModelResponseSchema)).toBeUndefined();
   const others: MessageInitShape<typeof LogModelRequestSchema>[] = [
     {},
@@ -33,9 +37,48 @@ test("every other message is left to protobuf-es", () => {
     { message: { case: "fileEnd", value: { sha256: "x".repeat(10_000) } } },
   ];
   for (const init of others) expect(both(LogModelRequestSchema, init)[0]).toBeUndefined();
-  const unknown = { no: 99, wireType: 0, data: new Uint8Array([1]) };
-  const [, bytes] = both(LogModelRequestSchema, { message: { case: "fileChunk", value: { data } } });
+});
+
+test("unknown fields go along", () => {
+  const [, bytes] = both(LogModelRequestSchema, {
+    message: { case: "fileChunk", value: { data: new Uint8Array(10_000) } },
+  });
   const message = fromBinary(LogModelRequestSchema, bytes);
-  message.$unknown = [unknown];
-  expect(bytesEncoder(LogModelRequestSchema)?.(message)).toBeUndefined();
+  message.$unknown = [{ no: 99, wireType: 0, data: new Uint8Array([1]) }];
+  const encoded = bytesEncoder(LogModelRequestSchema)?.(message);
+  expect(fromBinary(LogModelRequestSchema, Uint8Array.from(encoded ?? []))).toEqual(
+    fromBinary(LogModelRequestSchema, toBinary(LogModelRequestSchema, message)),
+  );
+});
+
+const tensor = (size: number, fill: number) => ({
+  type: 1,
+  shape: [BigInt(size / 4)],
+  data: new Uint8Array(size).fill(fill),
+});
+const value = (size: number) => ({ kind: { case: "tensorValue" as const, value: tensor(size, 7) } });
+
+test("tensors lie anywhere in a message, large ones beside small ones", () => {
+  const named = [8000, 40, 100_000, 0].map((size, i) => ({ name: `t${i}`, tensor: tensor(size, i + 1) }));
+  const list = { values: [value(80), value(8000), { kind: { case: "boolValue" as const, value: true } }] };
+  const entries = [
+    { key: "deep", value: { kind: { case: "listValue" as const, value: list } } },
+    { key: "bytes", value: { kind: { case: "binaryValue" as const, value: new Uint8Array(5000).fill(3) } } },
+    { key: "text", value: { kind: { case: "stringValue" as const, value: "x".repeat(9000) } } },
+  ];
+  const messages: MessageInitShape<typeof PredictRequestSchema>[] = [
+    { model: "m", input: { form: { case: "tensors", value: { tensors: named } } }, strict: true },
+    { input: { form: { case: "inputs", value: { kind: { case: "objectValue", value: { entries } } } } } },
+    { model: "m", params: { entries } },
+  ];
+  for (const init of messages) {
+    const [ours, theirs, message] = both(PredictRequestSchema, init);
+    expect(ours?.length).toBe(theirs.length);
+    expect(fromBinary(PredictRequestSchema, Uint8Array.from(ours ?? []))).toEqual(message);
+  }
+});
+
+test("a small tensor is left to protobuf-es", () => {
+  const tensors = [{ name: "x", tensor: tensor(64, 1) }];
+  expect(both(PredictRequestSchema, { input: { form: { case: "tensors", value: { tensors } } } })[0]).toBeUndefined();
 });
