@@ -1,6 +1,14 @@
 // The files that make an uploaded folder an MLflow model which Python loads and asks: MLmodel, the environment files, the
 // input example and, for an ONNX LLM, the loader. It must never know where the folder lies.
-import { environmentFiles, GENAI_VERSION, MLFLOW_VERSION, ONNX_VERSION, PYTHON_VERSION } from "./environment.ts";
+import {
+  environmentFiles,
+  GENAI_REQUIREMENTS,
+  GENAI_VERSION,
+  MLFLOW_VERSION,
+  ONNX_REQUIREMENTS,
+  ONNX_VERSION,
+  PYTHON_VERSION,
+} from "./environment.ts";
 import type { InputExample } from "./input-example.ts";
 import { LOADER_MODULE, LOADER_SOURCE } from "./loader/loader.ts";
 import { type Mlmodel, writeMlmodel, type YamlMap } from "./mlmodel-file.ts";
@@ -74,7 +82,7 @@ export function llmModelFiles(facts: LlmFacts): ModelTexts {
           streamable: true,
         },
       },
-      [`mlflow==${MLFLOW_VERSION}`, `onnxruntime-genai==${GENAI_VERSION}`],
+      GENAI_REQUIREMENTS,
       task === "prompt" ? {} : { task },
     ),
   };
@@ -94,7 +102,7 @@ export function onnxModelFiles(facts: Described & { readonly graph: string }): M
       },
       python_function: { data: facts.graph, env: ENV, loader_module: "mlflow.onnx", python_version: PYTHON_VERSION },
     },
-    [`mlflow==${MLFLOW_VERSION}`, `onnx==${ONNX_VERSION}`, `onnxruntime==${ONNXRUNTIME_VERSION}`],
+    ONNX_REQUIREMENTS,
     {},
   );
 }
@@ -111,9 +119,6 @@ export function readyModelFiles(mlmodel: Mlmodel, identity: ModelIdentity): Mode
   };
   return { MLmodel: writeMlmodel({ ...mlmodel, other }) };
 }
-
-/** The ONNX Runtime that the environment of a plain ONNX model names. */
-const ONNXRUNTIME_VERSION = "1.31.1";
 
 const ENV = { conda: "conda.yaml", virtualenv: "python_env.yaml" };
 

@@ -22,9 +22,6 @@ import type { ScoringForm } from "../mlmodel/enforce/scoring-input.ts";
 import { scoringOutput } from "../mlmodel/enforce/scoring-output.ts";
 import { writePythonJson } from "../mlmodel/python-json.ts";
 
-/** Values within values. Deeper than any signature goes, and far from the end of the stack. */
-const MAX_DEPTH = 64;
-
 const DTYPES: Readonly<Record<TensorType, Dtype | undefined>> = {
   [TensorType.UNSPECIFIED]: undefined,
   [TensorType.FLOAT]: "float32",
@@ -59,12 +56,12 @@ export function scoringForm(input: DataInput | undefined, field = "input"): Scor
 export function dataMap(object: ObjectValue | undefined, field: string): DataMap | undefined {
   if (!object) return undefined;
   const reader = new Reader();
-  const map = reader.object(object, field, 0);
+  const map = reader.object(object, field);
   reader.check();
   return map;
 }
 
-/** Reads messages and gathers what is wrong with them. */
+/** Reads messages and gathers what is wrong with them. They are no more than 100 deep, which protobuf-es sees to. */
 class Reader {
   readonly #problems: FieldViolation[] = [];
 
@@ -77,20 +74,20 @@ class Reader {
     switch (form?.case) {
       case "dataframeSplit": {
         const { columns, data } = form.value;
-        const rows = data.map((row, i) => this.list(row, `${field}.dataframe_split.data[${i}]`, 1));
+        const rows = data.map((row, i) => this.list(row, `${field}.dataframe_split.data[${i}]`));
         return { form: "dataframe_split", columns: columns.length > 0 ? columns : undefined, data: rows };
       }
       case "dataframeRecords": {
         const place = `${field}.dataframe_records.records`;
         return {
           form: "dataframe_records",
-          records: form.value.records.map((row, i) => this.object(row, `${place}[${i}]`, 1)),
+          records: form.value.records.map((row, i) => this.object(row, `${place}[${i}]`)),
         };
       }
       case "instances":
-        return { form: "instances", value: this.value(form.value, `${field}.instances`, 0) };
+        return { form: "instances", value: this.value(form.value, `${field}.instances`) };
       case "inputs":
-        return { form: "inputs", value: this.value(form.value, `${field}.inputs`, 0) };
+        return { form: "inputs", value: this.value(form.value, `${field}.inputs`) };
       case "tensors":
         return { form: "tensors", tensors: this.#tensors(form.value.tensors, `${field}.tensors.tensors`) };
       case "json":
@@ -104,18 +101,17 @@ class Reader {
     }
   }
 
-  value(value: Value | undefined, field: string, depth: number): Data {
+  value(value: Value | undefined, field: string): Data {
     const kind = value?.kind;
-    if (depth > MAX_DEPTH) return this.#wrong(field, `lies deeper than ${MAX_DEPTH} values within values`);
     switch (kind?.case) {
       case "nullValue":
         return null;
       case "datetimeValue":
         return new DateTime(kind.value.seconds * 1_000_000_000n + BigInt(kind.value.nanos));
       case "listValue":
-        return this.list(kind.value, field, depth + 1);
+        return this.list(kind.value, field);
       case "objectValue":
-        return this.object(kind.value, field, depth + 1);
+        return this.object(kind.value, field);
       case "tensorValue":
         return this.#tensor(kind.value, field) ?? null;
       case "boolValue":
@@ -129,15 +125,15 @@ class Reader {
     }
   }
 
-  list({ values }: ListValue, field: string, depth: number): Data[] {
-    return values.map((item, i) => this.value(item, `${field}[${i}]`, depth));
+  list({ values }: ListValue, field: string): Data[] {
+    return values.map((item, i) => this.value(item, `${field}[${i}]`));
   }
 
-  object({ entries }: ObjectValue, field: string, depth: number): DataMap {
+  object({ entries }: ObjectValue, field: string): DataMap {
     const map = new Map<string, Data>();
     for (const { key, value } of entries) {
       if (map.has(key)) this.#wrong(`${field}["${key}"]`, "comes twice");
-      map.set(key, this.value(value, `${field}["${key}"]`, depth));
+      map.set(key, this.value(value, `${field}["${key}"]`));
     }
     return map;
   }

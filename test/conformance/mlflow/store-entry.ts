@@ -8,6 +8,9 @@ import { readdir } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { create, toJson } from "@bufbuild/protobuf";
 import { LogModelHeaderSchema, ModelFileSchema, ModelSchema } from "@modelwire/proto";
+import { inputExampleFiles } from "../../../server/mlmodel/input-example.ts";
+import { llmModelFiles } from "../../../server/mlmodel/model-files.ts";
+import { chatSignature } from "../../../server/mlmodel/signature.ts";
 import type { ModelStore } from "../../../server/store/model-store.ts";
 import { openModelStore } from "../../../server/store/open.ts";
 
@@ -42,7 +45,34 @@ async function logFolder(store: ModelStore, folder: string, name: string, runId 
     const full = join(entry.parentPath, entry.name);
     await upload.write(relative(folder, full), createReadStream(full));
   }
-  const { model, files } = await upload.commit({ report: { warnings: [] } });
+  const staged = await upload.look();
+  if (staged.kind !== "llm") throw new Error(`an ONNX LLM folder was expected, got one of the kind ${staged.kind}`);
+  const { identity } = upload;
+  const example = inputExampleFiles(
+    new Map([
+      [
+        "messages",
+        [
+          new Map([
+            ["role", "user"],
+            ["content", "Hi"],
+          ]),
+        ],
+      ],
+    ]),
+  );
+  const facts = {
+    identity,
+    example,
+    task: "llm/v1/chat" as const,
+    signature: chatSignature(),
+    metadata: header.metadata,
+  };
+  const { model, files } = await upload.commit({
+    texts: llmModelFiles({ ...staged, ...facts }),
+    at: "model",
+    warnings: [],
+  });
   return { model: toJson(ModelSchema, model), files: files.map((file) => toJson(ModelFileSchema, file)) };
 }
 
