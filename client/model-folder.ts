@@ -93,15 +93,22 @@ export async function hashFile(
   try {
     const before = await handle.stat();
     const sha256 = createHash("sha256");
-    const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, file.sizeBytes + 1));
+    const buffers = [0, 1].map(() => Buffer.allocUnsafe(Math.min(READ_BYTES, file.sizeBytes + 1)));
+    const read = (index: number) => {
+      const buffer = buffers[index % 2] as Buffer;
+      const reading = handle.read(buffer, 0, buffer.length, index * buffer.length);
+      reading.catch(() => {}); // nobody waits for the one after the end
+      return reading;
+    };
     let size = 0;
-    for (;;) {
+    // The next piece is read while one is hashed.
+    for (let index = 0, next = read(0); size <= file.sizeBytes; index++) {
+      const { bytesRead, buffer } = await next;
       if (signal.aborted)
         throw new ApiError({ code: status.CANCELLED }, "the caller cancelled", { cause: signal.reason });
-      const { bytesRead } = await handle.read(buffer, 0, buffer.length, size);
       if (bytesRead === 0) break;
       size += bytesRead;
-      if (size > file.sizeBytes) break;
+      next = read(index + 1);
       sha256.update(buffer.subarray(0, bytesRead));
       onBytes(bytesRead);
     }

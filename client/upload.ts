@@ -15,8 +15,12 @@ import { isUnavailable } from "./retry.ts";
 /** Bytes per message: large enough to cost little, small enough to flow evenly. */
 const CHUNK_BYTES = 256 * 1024;
 
-/** Bytes that are read at once. */
-const READ_BYTES = 1024 * 1024;
+/**
+ * Pieces of memory that an upload reads into, over and over: new memory for each message costs more than to send it. A
+ * stream of objects holds at most 16 messages that it was given, and that one is on its way; so a piece is free again when
+ * twice as many others have been given away. Were it not, the server would refuse the file by its digest.
+ */
+const PIECES = 32;
 
 export interface UploadProgress {
   /** First every file is hashed, then what the server has not is sent. */
@@ -180,6 +184,7 @@ async function* logMessages(
   report: () => void,
 ): AsyncGenerator<LogMessage> {
   yield { message: { case: "header", value: header } };
+  const pieces = new Pieces();
   for (const [index, file] of files.entries()) {
     progress.path = file.path;
     const { path, sizeBytes, sha256 } = file;
@@ -191,7 +196,7 @@ async function* logMessages(
       report();
       continue;
     }
-    for await (const message of fileMessages(file, held)) {
+    for await (const message of fileMessages(file, held, pieces)) {
       yield message;
       const sent = message.message;
       if (sent?.case === "fileChunk") progress.bytesSent += sent.value.data?.length ?? 0;
@@ -203,7 +208,7 @@ async function* logMessages(
 }
 
 /** @param offset From where on the server wants it. */
-async function* fileMessages(file: HashedFile, offset: number): AsyncGenerator<LogMessage> {
+async function* fileMessages(file: HashedFile, offset: number, pieces: Pieces): AsyncGenerator<LogMessage> {
   const { path, sizeBytes, sha256 } = file;
   const handle = await open(file.location, "r").catch((cause: unknown) => {
     throw changed(file, "cannot be opened any more", cause);
@@ -220,21 +225,30 @@ async function* fileMessages(file: HashedFile, offset: number): AsyncGenerator<L
     };
     let sent = offset;
     for (;;) {
-      // A new buffer each time: what was given away may still wait to be sent.
-      const buffer = Buffer.allocUnsafe(Math.min(READ_BYTES, sizeBytes - sent + 1));
-      const { bytesRead } = await handle.read(buffer, 0, buffer.length, sent);
+      const piece = pieces.next();
+      const { bytesRead } = await handle.read(piece, 0, Math.min(piece.length, sizeBytes - sent + 1), sent);
       if (bytesRead === 0) break;
-      if (sent + bytesRead > sizeBytes) throw changed(file, `grew beyond its ${sizeBytes} bytes`);
-      for (let at = 0; at < bytesRead; at += CHUNK_BYTES) {
-        const data = buffer.subarray(at, Math.min(at + CHUNK_BYTES, bytesRead));
-        yield { message: { case: "fileChunk", value: { data } } };
-      }
       sent += bytesRead;
+      if (sent > sizeBytes) throw changed(file, `grew beyond its ${sizeBytes} bytes`);
+      yield { message: { case: "fileChunk", value: { data: piece.subarray(0, bytesRead) } } };
     }
     if (sent < sizeBytes) throw changed(file, `ended after ${sent} of its ${sizeBytes} bytes`);
     if ((await handle.stat()).mtimeMs !== before.mtimeMs) throw changed(file, "was written to");
     yield { message: { case: "fileEnd", value: { sha256 } } };
   } finally {
     await handle.close();
+  }
+}
+
+/** See {@link PIECES}. */
+class Pieces {
+  readonly #all: Uint8Array[] = [];
+  #given = 0;
+
+  next(): Uint8Array {
+    const index = this.#given++ % PIECES;
+    const piece = this.#all[index] ?? Buffer.allocUnsafeSlow(CHUNK_BYTES);
+    this.#all[index] = piece;
+    return piece;
   }
 }

@@ -63,11 +63,6 @@ export class Disk {
     await this.#step("sync", path, () => file.sync());
   }
 
-  /** Brings what was written to a file so far to the disk, so that there is less to do at the end. */
-  async syncData(file: FileHandle, path: string): Promise<void> {
-    await this.#step("sync data", path, () => file.datasync());
-  }
-
   /** Puts the names in a folder on disk. Windows has no such call, and does it by itself. */
   async syncFolder(path: string): Promise<void> {
     await this.#step("sync folder", path, async () => {

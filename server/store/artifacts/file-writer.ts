@@ -1,5 +1,5 @@
-// The bytes of one file on their way: gathered into blocks, each of which is hashed and written at the same time, and
-// brought to the disk while more of them come. It must never know which file it is.
+// The bytes of one file on their way: gathered into blocks, each of which is hashed and written while more of them come.
+// It must never know which file it is.
 import { createHash } from "node:crypto";
 import type { Content } from "../artifact-store.ts";
 import type { HashStream } from "./hash-thread.ts";
@@ -10,14 +10,8 @@ const BLOCK_BYTES = 512 << 10;
 /** Blocks of one file that may be under way. */
 const BLOCKS = 4;
 
-/** So many bytes are left to the system before it is asked to bring them to the disk; else it would do all at the end. */
-const FLUSH_BYTES = 64 << 20;
-
-export interface Sink {
-  write(bytes: Uint8Array, position: number): Promise<void>;
-  /** Brings what was written to the disk. */
-  flush(): Promise<void>;
-}
+/** Writes bytes at a position. */
+type Sink = (bytes: Uint8Array, position: number) => Promise<void>;
 
 export class FileWriter {
   readonly #hash: HashStream;
@@ -32,8 +26,6 @@ export class FileWriter {
   #handedOver = false;
   /** One after the other: what a crash leaves must have no holes. */
   #writing: Promise<void> = Promise.resolve();
-  #flushing = false;
-  #unflushed = 0;
   #failure: { readonly error: unknown } | undefined;
 
   /**
@@ -74,7 +66,7 @@ export class FileWriter {
     }
     const bytes = this.#block?.subarray(0, this.#filled) ?? new Uint8Array();
     this.#filled = 0;
-    await this.#sink.write(bytes, this.#position);
+    await this.#sink(bytes, this.#position);
     return { sizeBytes, sha256: createHash("sha256").update(bytes).digest("hex") };
   }
 
@@ -96,14 +88,8 @@ export class FileWriter {
     this.#block = undefined;
     this.#filled = 0;
     this.#position += bytes.length;
-    this.#writing = this.#writing.then(() => this.#sink.write(bytes, position));
+    this.#writing = this.#writing.then(() => this.#sink(bytes, position));
     this.#run(Promise.all([this.#hash.update(bytes), this.#writing]).then(() => void this.#free.push(block)));
-    this.#unflushed += bytes.length;
-    if (this.#unflushed < FLUSH_BYTES || this.#flushing) return;
-    this.#unflushed = 0;
-    this.#flushing = true;
-    const flushed = this.#writing.then(() => this.#sink.flush());
-    this.#run(flushed.finally(() => (this.#flushing = false)));
   }
 
   #run(work: Promise<void>): void {

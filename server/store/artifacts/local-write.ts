@@ -81,10 +81,7 @@ export class LocalWrite implements ArtifactWrite {
     if (sizeBytes !== undefined && sha256 !== undefined) await this.#journal.note(path, { sizeBytes, sha256 });
     const hash = hashing.stream();
     const file = offsetBytes === 0 ? await disk.create(full) : await this.#goOn(path, full, hash, claim);
-    const sink = {
-      write: (bytes: Uint8Array, position: number) => disk.write(file, full, bytes, position),
-      flush: () => disk.syncData(file, full),
-    };
+    const sink = (bytes: Uint8Array, position: number) => disk.write(file, full, bytes, position);
     const writer = new FileWriter(hash, sink, offsetBytes);
     try {
       for await (const chunk of chunks) {
