@@ -44,6 +44,7 @@ export interface ArtifactWrite {
   readonly sizeBytes: bigint;
   /**
    * Adds a file; when this resolves its bytes are on disk.
+   * @param chunks Nobody may change them once they were given.
    * @throws ApiError INVALID_PATH with every problem of the path, STORAGE_FULL, DIGEST_MISMATCH for another size or
    * digest than claimed, CONTENT_MISSING when there is nothing kept to go on from. After any error the folder can only
    * be aborted.

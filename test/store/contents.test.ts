@@ -342,7 +342,7 @@ describe("a file of many blocks", () => {
           throw Object.assign(new Error("ENOSPC: injected"), { code: "ENOSPC" });
       },
     });
-    for (failAt = 1; failAt <= 10; failAt++) {
+    for (failAt = 1; failAt <= 4; failAt++) {
       writes = 0;
       const upload = await beginUpload(store);
       const error = await upload.write("weights", chunked(bytes(9 * BLOCK + 5), 200_001)).catch((thrown) => thrown);

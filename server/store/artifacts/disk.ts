@@ -41,11 +41,16 @@ export class Disk {
     });
   }
 
-  /** May be tried again after an error: the same bytes go to the same place. */
-  async write(file: FileHandle, path: string, bytes: Uint8Array, position: number): Promise<void> {
+  /** Parts one after the other, from a position on. May be tried again after an error: the same goes to the same place. */
+  async write(file: FileHandle, path: string, parts: readonly Uint8Array[], position: number): Promise<void> {
     await this.#step("write", path, async () => {
-      for (let done = 0; done < bytes.length; )
-        done += (await file.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
+      const all = parts.reduce((sum, part) => sum + part.length, 0);
+      const { bytesWritten } = await file.writev(parts, position);
+      if (bytesWritten === all) return;
+      // A disk that is nearly full takes a part; the rest then says why.
+      const rest = Buffer.concat(parts).subarray(bytesWritten);
+      for (let done = 0; done < rest.length; )
+        done += (await file.write(rest, done, rest.length - done, position + bytesWritten + done)).bytesWritten;
     });
   }
 

@@ -1,115 +1,82 @@
-// The bytes of one file on their way: gathered into blocks, each of which is hashed and written while more of them come.
-// It must never know which file it is.
-import { createHash } from "node:crypto";
-import type { Content } from "../artifact-store.ts";
-import type { HashStream } from "./hash-thread.ts";
+// The bytes of one file on their way: hashed as they come, and written in batches while more of them come. It must never
+// know which file it is. Not hashed on a thread of its own: to hand the bytes over costs as much as to hash them.
+import type { Hash } from "node:crypto";
 
-/** Bytes that are hashed and written at once. */
-const BLOCK_BYTES = 512 << 10;
+/** Bytes that are written at once. */
+const BATCH_BYTES = 1 << 20;
 
-/** Blocks of one file that may be under way. */
-const BLOCKS = 4;
+/** Batches that wait to be written, the one that is being written included. */
+const MAX_WAITING = 3;
 
 /** Writes bytes at a position. */
-type Sink = (bytes: Uint8Array, position: number) => Promise<void>;
+type Sink = (parts: readonly Uint8Array[], position: number) => Promise<void>;
 
 export class FileWriter {
-  readonly #hash: HashStream;
+  readonly #hash: Hash;
   readonly #sink: Sink;
-  readonly #free: Uint8Array[] = [];
-  readonly #underWay = new Set<Promise<void>>();
-  #blocks = 0;
-  #block: Uint8Array | undefined;
-  #filled = 0;
-  /** Where the next block goes. */
+  #batch: Uint8Array[] = [];
+  #batchBytes = 0;
+  /** Where the batch goes. */
   #position: number;
-  #handedOver = false;
   /** One after the other: what a crash leaves must have no holes. */
-  #writing: Promise<void> = Promise.resolve();
+  readonly #waiting: Promise<void>[] = [];
   #failure: { readonly error: unknown } | undefined;
 
   /**
    * @param hash Has taken what lies before `position`.
    * @param position Where the bytes begin in the file.
    */
-  constructor(hash: HashStream, sink: Sink, position: number) {
+  constructor(hash: Hash, sink: Sink, position: number) {
     this.#hash = hash;
     this.#sink = sink;
     this.#position = position;
-    this.#handedOver = position > 0;
   }
 
   /** Length of the file with all that was added. */
   get size(): number {
-    return this.#position + this.#filled;
+    return this.#position + this.#batchBytes;
   }
 
-  /** Adds bytes, which may be used for something else when this resolves. @throws what a write threw. */
+  /** Adds bytes, which nobody may change any more. Resolves when there is room for more. @throws what a write threw. */
   async add(bytes: Uint8Array): Promise<void> {
-    for (let taken = 0; taken < bytes.length; ) {
-      this.#block ??= await this.#freeBlock();
-      const part = bytes.subarray(taken, taken + BLOCK_BYTES - this.#filled);
-      this.#block.set(part, this.#filled);
-      this.#filled += part.length;
-      taken += part.length;
-      if (this.#filled === BLOCK_BYTES) this.#handOver(this.#block);
-    }
+    this.#hash.update(bytes);
+    this.#batch.push(bytes);
+    this.#batchBytes += bytes.length;
+    if (this.#batchBytes >= BATCH_BYTES) this.#writeBatch();
+    while (this.#waiting.length >= MAX_WAITING) await this.#waiting[0];
+    this.#throwFailure();
   }
 
-  /** Writes the rest and gives length and SHA-256 of the whole file. @throws what a write threw. */
-  async end(): Promise<Content> {
-    const sizeBytes = this.size;
-    if (this.#handedOver) {
-      await this.#settle();
-      this.#throwFailure();
-      return { sizeBytes, sha256: await this.#hash.digest() };
-    }
-    const bytes = this.#block?.subarray(0, this.#filled) ?? new Uint8Array();
-    this.#filled = 0;
-    await this.#sink(bytes, this.#position);
-    return { sizeBytes, sha256: createHash("sha256").update(bytes).digest("hex") };
+  /** Writes the rest. @throws what a write threw. */
+  async end(): Promise<void> {
+    await this.close();
+    this.#throwFailure();
   }
 
-  /** Waits for all that is under way. After an error of the sender the file then holds what had come. */
+  /** Writes the rest and waits, whatever has failed: after an error of the sender the file then holds what had come. */
   async close(): Promise<void> {
-    await this.#settle();
-    this.#hash.close();
+    this.#writeBatch();
+    await Promise.all(this.#waiting);
   }
 
-  async #settle(): Promise<void> {
-    if (this.#block && this.#filled > 0) this.#handOver(this.#block);
-    await Promise.all(this.#underWay);
+  #writeBatch(): void {
+    if (this.#batchBytes === 0) return;
+    const [parts, position] = [this.#batch, this.#position];
+    this.#position += this.#batchBytes;
+    this.#batch = [];
+    this.#batchBytes = 0;
+    const done = this.#write(this.#waiting.at(-1), parts, position);
+    this.#waiting.push(done);
+    void done.then(() => this.#waiting.shift());
   }
 
-  #handOver(block: Uint8Array): void {
-    const bytes = block.subarray(0, this.#filled);
-    const position = this.#position;
-    this.#handedOver = true;
-    this.#block = undefined;
-    this.#filled = 0;
-    this.#position += bytes.length;
-    this.#writing = this.#writing.then(() => this.#sink(bytes, position));
-    this.#run(Promise.all([this.#hash.update(bytes), this.#writing]).then(() => void this.#free.push(block)));
-  }
-
-  #run(work: Promise<void>): void {
-    const done = work.catch((error) => {
-      this.#failure ??= { error };
-    });
-    this.#underWay.add(done);
-    void done.then(() => this.#underWay.delete(done));
-  }
-
-  async #freeBlock(): Promise<Uint8Array> {
-    for (;;) {
-      this.#throwFailure();
-      const free = this.#free.pop();
-      if (free) return free;
-      if (this.#blocks < BLOCKS) {
-        this.#blocks += 1;
-        return new Uint8Array(new SharedArrayBuffer(BLOCK_BYTES));
-      }
-      await Promise.race(this.#underWay);
+  async #write(before: Promise<void> | undefined, parts: readonly Uint8Array[], position: number): Promise<void> {
+    await before;
+    if (this.#failure) return;
+    try {
+      await this.#sink(parts, position);
+    } catch (error) {
+      this.#failure = { error };
     }
   }
 

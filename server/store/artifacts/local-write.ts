@@ -4,7 +4,8 @@
 //   <claimed>/upload/    the added files
 //   <claimed>/journal    what they hold
 //   <claimed>/tree/      what appears at once: artifacts/ and the manifest
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
+import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { create } from "@bufbuild/protobuf";
@@ -13,7 +14,6 @@ import type { ArtifactWrite, CommitFolder, Content, FileClaim, WrittenFile } fro
 import type { ContentIndex } from "./content-index.ts";
 import { codeOf, type Disk, exists } from "./disk.ts";
 import { FileWriter } from "./file-writer.ts";
-import type { HashStream, HashThread } from "./hash-thread.ts";
 import type { KeptContents } from "./kept.ts";
 import { MANIFEST, manifestText } from "./manifest.ts";
 import { PathSet, refusePath } from "./path-rules.ts";
@@ -23,7 +23,6 @@ export interface LocalWriteDeps {
   readonly disk: Disk;
   readonly kept: KeptContents;
   readonly contents: ContentIndex;
-  readonly hashing: HashThread;
   /** The folder that an artifact location means. */
   folderOf(root: string): string;
   /** @throws ApiError STORAGE_FULL when so many bytes do not fit. */
@@ -75,20 +74,21 @@ export class LocalWrite implements ArtifactWrite {
 
   async write(path: string, chunks: AsyncIterable<Uint8Array>, claim: FileClaim = {}): Promise<WrittenFile> {
     const full = await this.#begin(path);
-    const { disk, hashing } = this.#deps;
+    const { disk } = this.#deps;
     const { sizeBytes, sha256, offsetBytes = 0 } = claim;
     if (sizeBytes !== undefined) await this.#checkSpace(sizeBytes - offsetBytes);
     if (sizeBytes !== undefined && sha256 !== undefined) await this.#journal.note(path, { sizeBytes, sha256 });
-    const hash = hashing.stream();
+    const hash = createHash("sha256");
     const file = offsetBytes === 0 ? await disk.create(full) : await this.#goOn(path, full, hash, claim);
-    const sink = (bytes: Uint8Array, position: number) => disk.write(file, full, bytes, position);
+    const sink = (parts: readonly Uint8Array[], position: number) => disk.write(file, full, parts, position);
     const writer = new FileWriter(hash, sink, offsetBytes);
     try {
       for await (const chunk of chunks) {
         if (sizeBytes !== undefined && writer.size + chunk.length > sizeBytes) throw wrongSize(path, sizeBytes, "more");
         await writer.add(chunk);
       }
-      const got = await writer.end();
+      await writer.end();
+      const got = { sizeBytes: writer.size, sha256: hash.digest("hex") };
       if (sizeBytes !== undefined && got.sizeBytes !== sizeBytes) throw wrongSize(path, sizeBytes, got.sizeBytes);
       if (sha256 !== undefined && got.sha256 !== sha256) throw wrongDigest(path, sha256, got.sha256);
       await disk.syncFile(file, full);
@@ -210,7 +210,7 @@ export class LocalWrite implements ArtifactWrite {
   }
 
   /** The kept beginning of a file as its own beginning, hashed. */
-  async #goOn(path: string, full: string, hash: HashStream, claim: FileClaim): Promise<FileHandle> {
+  async #goOn(path: string, full: string, hash: Hash, claim: FileClaim): Promise<FileHandle> {
     const { sizeBytes, sha256, offsetBytes = 0 } = claim;
     const { disk, kept } = this.#deps;
     const content = sizeBytes === undefined || sha256 === undefined ? undefined : { sizeBytes, sha256 };
@@ -218,7 +218,7 @@ export class LocalWrite implements ArtifactWrite {
     if (!content || (await kept.length(content)) < offsetBytes || !(await kept.take(content, full))) throw short;
     const file = await disk.reopen(full, offsetBytes);
     try {
-      if ((await hash.updateFile(full)) !== offsetBytes) throw short;
+      if ((await hashInto(hash, file)) !== offsetBytes) throw short;
       return file;
     } catch (error) {
       await file.close();
@@ -228,25 +228,18 @@ export class LocalWrite implements ArtifactWrite {
 
   /** Whether a file of the upload holds a content, which is then on disk; removes one that does not. */
   async #isRight(full: string, content: Content): Promise<boolean> {
-    const { disk, hashing } = this.#deps;
+    const { disk } = this.#deps;
     if (!(await exists(full))) return false;
-    const hash = hashing.stream();
+    const file = await open(full, constants.O_RDWR | (constants.O_NOFOLLOW ?? 0));
     try {
-      const right = (await hash.updateFile(full)) === content.sizeBytes && (await hash.digest()) === content.sha256;
-      if (!right) {
-        await disk.remove(full);
-        return false;
-      }
-    } finally {
-      hash.close();
-    }
-    const file = await open(full, "r+");
-    try {
-      await disk.syncFile(file, full);
+      const hash = createHash("sha256");
+      const right = (await hashInto(hash, file)) === content.sizeBytes && hash.digest("hex") === content.sha256;
+      if (right) await disk.syncFile(file, full);
+      else await disk.remove(full);
+      return right;
     } finally {
       await file.close();
     }
-    return true;
   }
 
   /** Files of this upload that hold a content. */
@@ -275,7 +268,7 @@ export class LocalWrite implements ArtifactWrite {
     const { disk } = this.#deps;
     const file = await disk.create(full);
     try {
-      await disk.write(file, full, bytes, 0);
+      await disk.write(file, full, [bytes], 0);
       await disk.syncFile(file, full);
     } finally {
       await file.close();
@@ -301,6 +294,17 @@ export class LocalWrite implements ArtifactWrite {
   #assertUsable(): void {
     this.#deps.disk.assertWritable();
     if (this.#failed) throw new Error("this upload has failed or ended before; it can only be aborted");
+  }
+}
+
+/** Feeds a file into a hash from its beginning, and gives its length. */
+async function hashInto(hash: Hash, file: FileHandle): Promise<number> {
+  const buffer = Buffer.allocUnsafe(1 << 20);
+  for (let size = 0; ; ) {
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, size);
+    if (bytesRead === 0) return size;
+    hash.update(buffer.subarray(0, bytesRead));
+    size += bytesRead;
   }
 }
 

@@ -10,7 +10,6 @@ import type { ArtifactStore, Content, Leftover } from "../artifact-store.ts";
 import type { Failpoint } from "../failpoint.ts";
 import { ContentIndex } from "./content-index.ts";
 import { codeOf, Disk, diskFull } from "./disk.ts";
-import { HashThread } from "./hash-thread.ts";
 import { KeptContents } from "./kept.ts";
 import { LocalWrite, type LocalWriteDeps } from "./local-write.ts";
 import { manifestFile, readManifest } from "./manifest.ts";
@@ -43,7 +42,6 @@ export class LocalArtifactStore implements ArtifactStore {
   readonly #staging: StagingArea;
   readonly #kept: KeptContents;
   readonly #contents: ContentIndex;
-  readonly #hashing = new HashThread();
 
   private constructor(
     roots: readonly string[],
@@ -161,7 +159,6 @@ export class LocalArtifactStore implements ArtifactStore {
   }
 
   async close(): Promise<void> {
-    await this.#hashing.close();
     await this.#staging.close();
   }
 
@@ -171,7 +168,6 @@ export class LocalArtifactStore implements ArtifactStore {
       disk: this.#disk,
       kept: this.#kept,
       contents: this.#contents,
-      hashing: this.#hashing,
       folderOf,
       checkSpace,
       release,
