@@ -17,6 +17,7 @@ import { FileWriter } from "./file-writer.ts";
 import type { KeptContents } from "./kept.ts";
 import { MANIFEST, manifestText } from "./manifest.ts";
 import { PathSet, refusePath } from "./path-rules.ts";
+import { missing, wrongDigest, wrongSize } from "./refusals.ts";
 import { UploadJournal } from "./upload-journal.ts";
 
 export interface LocalWriteDeps {
@@ -306,28 +307,4 @@ async function hashInto(hash: Hash, file: FileHandle): Promise<number> {
     hash.update(buffer.subarray(0, bytesRead));
     size += bytesRead;
   }
-}
-
-function wrongSize(path: string, expected: number, got: number | "more"): ApiError {
-  return new ApiError(
-    "DIGEST_MISMATCH",
-    `file "${path}": the sender said ${expected} bytes, ${got} bytes arrived; send the model again`,
-    { metadata: { path, expected_bytes: String(expected), actual_bytes: String(got) } },
-  );
-}
-
-function wrongDigest(path: string, expected: string, actual: string): ApiError {
-  return new ApiError(
-    "DIGEST_MISMATCH",
-    `file "${path}": its bytes have the SHA-256 ${actual}, the sender said ${expected}; send the model again`,
-    { metadata: { path, expected, actual } },
-  );
-}
-
-function missing(path: string, what: string): ApiError {
-  return new ApiError(
-    "CONTENT_MISSING",
-    `file "${path}": the store ${what} any more; ask PlanUpload again, or send the whole file`,
-    { metadata: { path } },
-  );
 }
