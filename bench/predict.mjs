@@ -26,8 +26,8 @@ import { openModelStore } from "../server/dist/store/open.js";
 const { values } = parseArgs({
   options: {
     python: { type: "string" },
-    rounds: { type: "string", default: "7" },
-    calls: { type: "string", default: "300" },
+    rounds: { type: "string", default: "5" },
+    calls: { type: "string", default: "2000" },
   },
 });
 const [rounds, calls] = [Number(values.rounds), Number(values.calls)];
@@ -89,7 +89,9 @@ async function inOneProcess({ iris, columns }) {
     "JSON of a table": [columns, json({ dataframe_split: { columns: COLUMNS, data: [ROW] } })],
   };
   for (const [what, [model, form]] of Object.entries(forms)) {
-    const session = await InferenceSession.create(join(model.artifactLocation, onnxFile(model)), { intraOpNumThreads: 1 });
+    const session = await InferenceSession.create(join(model.artifactLocation, onnxFile(model)), {
+      intraOpNumThreads: 1,
+    });
     const feeds = { [session.inputNames[0]]: new Tensor("float32", Float32Array.from(ROW), [1, 4]) };
     const fetches = session.outputNames.filter((name) => name !== "probabilities"); // onnxruntime-node has no maps
     const asked = create(PredictRequestSchema, { model: model.modelUri, input: { form } });
@@ -112,7 +114,8 @@ async function inOneProcess({ iris, columns }) {
 
 async function throughTheNetwork({ columns }) {
   const body = JSON.stringify({ dataframe_split: { columns: COLUMNS, data: [ROW] } });
-  const ours = () => client.prediction.predict({ model: columns.modelUri, input: { form: { case: "json", value: body } } });
+  const ours = () =>
+    client.prediction.predict({ model: columns.modelUri, input: { form: { case: "json", value: body } } });
   const peer = values.python ? await mlflowServer(columns.artifactLocation) : undefined;
   const [a, b] = [[], []];
   await time(calls, ours);
@@ -121,7 +124,9 @@ async function throughTheNetwork({ columns }) {
     a.push(await time(calls, ours));
     if (peer) b.push(await time(Math.ceil(calls / 10), () => peer(body)));
   }
-  const beside = peer ? `   mlflow models serve ${median(b).toFixed(2)} ms   x${(median(b) / median(a)).toFixed(1)}` : "";
+  const beside = peer
+    ? `   mlflow models serve ${median(b).toFixed(2)} ms   x${(median(b) / median(a)).toFixed(1)}`
+    : "";
   console.log(`figure: ${"one row through the network".padEnd(38)} ${median(a).toFixed(2)} ms${beside}`);
 }
 
@@ -133,7 +138,20 @@ async function mlflowServer(folder) {
       probe.close(() => resolve(port));
     });
   });
-  const args = ["-m", "mlflow", "models", "serve", "-m", folder, "--env-manager", "local", "-p", String(port), "-w", "1"];
+  const args = [
+    "-m",
+    "mlflow",
+    "models",
+    "serve",
+    "-m",
+    folder,
+    "--env-manager",
+    "local",
+    "-p",
+    String(port),
+    "-w",
+    "1",
+  ];
   const env = { ...process.env, PATH: `${dirname(values.python)}:${process.env.PATH}` }; // it looks for uvicorn there
   const child = spawn(values.python, args, { stdio: "ignore", detached: true, env });
   closing.push(() => child.exitCode ?? process.kill(-child.pid, "SIGTERM"));
@@ -142,7 +160,9 @@ async function mlflowServer(folder) {
     new Promise((resolve, reject) => {
       const headers = { "content-type": "application/json" };
       const sent = request({ agent, port, method, path, headers, host: "127.0.0.1" }, (response) => {
-        response.resume().on("end", () => (response.statusCode === 200 ? resolve() : reject(new Error(response.statusCode))));
+        response
+          .resume()
+          .on("end", () => (response.statusCode === 200 ? resolve() : reject(new Error(response.statusCode))));
       });
       sent.on("error", reject).end(body);
     });
@@ -191,7 +211,9 @@ async function time(count, call) {
 }
 
 function onnxFile(model) {
-  return /\n {2}onnx:\n(?: {4}.*\n)* {4}data: (.*)\n/.exec(readFileSync(join(model.artifactLocation, "MLmodel"), "utf8"))[1];
+  return /\n {2}onnx:\n(?: {4}.*\n)* {4}data: (.*)\n/.exec(
+    readFileSync(join(model.artifactLocation, "MLmodel"), "utf8"),
+  )[1];
 }
 
 function double(value) {

@@ -1,8 +1,8 @@
 // Which part of an MLflow model can be served here, decided by its MLmodel file and the names of its files. It must
 // never look at a disk, nor at anything that only model code would understand.
 
-import { GENAI_FLAVOR } from "./model-files.ts";
 import type { Mlmodel, YamlMap } from "./mlmodel-file.ts";
+import { GENAI_FLAVOR } from "./model-files.ts";
 
 export type Servable =
   /** @property folder In the model's folder, "" for itself: where genai_config.json lies. */
