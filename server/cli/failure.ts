@@ -32,11 +32,12 @@ export function reportFailure(error: unknown, io: Io, command?: string): number 
 export function failureLines(error: ApiError): string[] {
   const codes = [error.codeName, error.reason].filter(Boolean).join(", ");
   // The message of a request with wrong fields repeats them; here they have lines of their own.
-  const listed = error.violations.length > 0 && error.message.startsWith(`${error.violations[0]?.field}: `);
+  const [first] = error.violations;
+  const listed = first && (error.message.startsWith(`${first.field}: `) || error.message === first.description);
   const advice = adviceFor(error);
   return [
     `modelwire: ${listed ? "the request was refused" : error.message} (${codes})`,
-    ...error.violations.map(({ field, description }) => `  ${field}: ${description}`),
+    ...error.violations.map(({ field, description }) => `  ${field === "" ? "" : `${field}: `}${description}`),
     ...(error.retryAfterMs ? [`  try again in ${Math.ceil(error.retryAfterMs / 1000)} s`] : []),
     ...(error.requestId ? [`  request id, for the server's log: ${error.requestId}`] : []),
     ...(advice ? [`  ${advice}`] : []),
@@ -48,6 +49,8 @@ function adviceFor(error: ApiError): string | undefined {
     case "MODEL_NOT_FOUND":
     case "MODEL_NOT_READY":
       return "see what there is: modelwire models list";
+    case "SCHEMA_ENFORCEMENT_FAILED":
+      return "see what it takes: modelwire signature show <model>";
     case "ARTIFACT_NOT_FOUND":
       return "see its files: modelwire models files <model>";
     case "CONTEXT_OVERFLOW":

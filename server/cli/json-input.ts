@@ -14,11 +14,10 @@ type ValueInit = MessageInitShape<typeof ValueSchema>;
 const BODY_KEYS = ["dataframe_split", "dataframe_records", "instances", "inputs", "messages", "prompt", "input"];
 
 /**
- * A body of MLflow's scoring server: the text itself when it is one, else one with the text in its place.
- *
- * @param rows where a list of objects goes; anything else goes under `inputs`
+ * A body of MLflow's scoring server: the text itself when it is one, else one with the text in its place: a list of
+ * objects is rows of a table, anything else goes under `inputs`.
  */
-export function asBody(text: string, rows: "dataframe_records" | "inputs"): string {
+export function asBody(text: string): string {
   let data: unknown;
   try {
     data = JSON.parse(text);
@@ -29,7 +28,7 @@ export function asBody(text: string, rows: "dataframe_records" | "inputs"): stri
   const isObject = (item: unknown) => typeof item === "object" && item !== null && !Array.isArray(item);
   if (isObject(data) && BODY_KEYS.some((key) => Object.hasOwn(data as object, key))) return text;
   const table = Array.isArray(data) && data.length > 0 && data.every(isObject);
-  return `{"${table ? rows : "inputs"}": ${text}}`;
+  return `{"${table ? "dataframe_records" : "inputs"}": ${text}}`;
 }
 
 /** The text of a file, or of stdin for "-". @throws UsageError when it cannot be read. */

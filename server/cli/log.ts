@@ -39,7 +39,8 @@ Flags:
   --experiment-id <id>    the same by id
   --run-id <id>           run that logs the model
   --model-type <text>     MLflow's model_type
-  --task <task>           what an LLM is for: llm/v1/chat, llm/v1/completions, or prompt [chat]
+  --task <task>           what an LLM is for: llm/v1/chat, llm/v1/completions, or prompt, which takes and gives a text
+                          [chat; prompt without a chat template, or with an example or a signature of something else]
   --input-example <json>  an example of what goes in, or a file with it; kept with the model
   --signature <file>      the signature, as \`modelwire signature\` prints it with --json [found out by the server]
   --tag <key=value>       a tag; may be repeated

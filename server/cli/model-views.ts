@@ -19,7 +19,7 @@ export function modelRows(models: readonly Model[]): string[][] {
   return [["MODEL ID", "NAME", "STATUS", "SIZE", "CREATED", "TASK"], ...rows];
 }
 
-/** Everything about one model, a line each; below them its signature as Python prints it. */
+/** Everything about one model, a line each; below them its files, and its signature as Python prints it. */
 export function modelDetails(model: Model, files: readonly ModelFile[], signature: string | undefined): string {
   const pairs = (map: Readonly<Record<string, string>>) => Object.entries(map).map(([key, value]) => `${key}=${value}`);
   const facts: [string, string][] = [
@@ -31,7 +31,6 @@ export function modelDetails(model: Model, files: readonly ModelFile[], signatur
     ["flavors", model.flavors.join(", ")],
     ["type", model.modelType],
     ["size", `${size(model.sizeBytes)} (${model.sizeBytes} bytes)`],
-    ["files", files.length > 0 ? `${files.length}, ${files.filter((file) => file.sha256).length} with a digest` : ""],
     ["created", created(model)],
     ["experiment", model.experimentId],
     ["run", model.sourceRunId],
@@ -39,7 +38,8 @@ export function modelDetails(model: Model, files: readonly ModelFile[], signatur
     ...pairs(model.params).map((pair): [string, string] => ["param", pair]),
     ...pairs(model.tags).map((pair): [string, string] => ["tag", pair]),
   ];
-  return detailLines(facts) + (signature === undefined ? "" : `\n${printable(signature).trimEnd()}\n`);
+  const listed = files.length === 0 ? "" : `\n${table(fileRows(files))}`;
+  return detailLines(facts) + listed + (signature === undefined ? "" : `\n${printable(signature).trimEnd()}\n`);
 }
 
 /** A line for each fact that there is. */

@@ -29,7 +29,7 @@ is all there is. The input is a body of that server, with dataframe_split, dataf
 or prompt; a list of objects is taken for rows, and anything else for \`inputs\`.
 
 Flags:
-  --prompt <text>         the same as --json '{"prompt": <text>}'
+  --prompt <text>         the same as --json '{"prompt": <text>}'; a chat model wants messages
   --json <text>           the input
   --input <file>          a file with the input; - is stdin
   --param <name=value>    a parameter; the value is JSON, or else a text; may be repeated
@@ -97,7 +97,7 @@ async function bodyOf(values: { prompt?: string; json?: string; input?: string }
   if (first === undefined) throw new UsageError("the input is missing", "give --prompt, --json or --input");
   if (second !== undefined) throw new UsageError(`--${first} and --${second} exclude each other`);
   if (values.prompt !== undefined) return JSON.stringify({ prompt: values.prompt });
-  return asBody(values.json ?? (await readText("input", values.input ?? "", io)), "dataframe_records");
+  return asBody(values.json ?? (await readText("input", values.input ?? "", io)));
 }
 
 function statsOf({ usage, timings }: Pick<Prediction<string>, "usage" | "timings">): string {

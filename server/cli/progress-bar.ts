@@ -40,8 +40,8 @@ export class ProgressBar {
     const bar = "█".repeat(filled) + "░".repeat(24 - filled);
     const speed = `${size(done / Math.max(0.001, this.elapsedMs / 1_000))}/s`;
     const line = `${this.#label} ${bar} ${Math.floor(share * 100)}%  ${size(done)} of ${size(total)}  ${speed}  `;
-    const room = (this.#out.columns || 80) - line.length - 1;
-    this.#out.write(`\r\u001b[2K${line}${printable(what).slice(0, Math.max(0, room))}`);
+    // Longer than the terminal is wide, it would wrap, and only its last line be wiped.
+    this.#out.write(`\r\u001b[2K${`${line}${printable(what)}`.slice(0, (this.#out.columns || 80) - 1)}`);
   }
 
   /** Wipes the bar, so that what is printed next stands alone. */

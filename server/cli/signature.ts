@@ -5,7 +5,7 @@ import type { Command, Io } from "./command.ts";
 import { UsageError } from "./command.ts";
 import { CONNECT_FLAGS, CONNECT_HELP, connect } from "./connect.ts";
 import { nearest, parseFlags } from "./flags.ts";
-import { asBody, exactParams, readText } from "./json-input.ts";
+import { exactParams, readText } from "./json-input.ts";
 import { printable } from "./words.ts";
 
 const FLAGS = {
@@ -35,8 +35,8 @@ export const command: Command = {
        modelwire signature infer --input <file> [--output <file>] [--param <name=value>] [--json]
 
 Prints a signature as Python does; with --json, as an MLmodel file has it, which is what \`modelwire log --signature\` takes.
-infer finds what MLflow's infer_signature would find for the examples. They are JSON; a body of MLflow's scoring server,
-such as {"dataframe_split": …}, is read as that server does.
+infer finds what MLflow's infer_signature would find for the examples. They are JSON, taken as they stand; a table is
+{"columns": […], "data": […]}, or {"dataframe_records": […]}, as \`modelwire log --input-example\` takes it.
 
 Flags:
   --input <file>          an example of what goes in; - is stdin
@@ -80,7 +80,7 @@ const ACTIONS: Record<string, Action> = {
       if (input === "-" && output === "-") throw new UsageError("--input and --output cannot both be stdin");
       const example = async (flag: string, path: string | undefined) => {
         if (path === undefined) return undefined;
-        return { form: { case: "json" as const, value: asBody(await readText(flag, path, io), "inputs") } };
+        return { form: { case: "json" as const, value: await readText(flag, path, io) } };
       };
       const request = {
         input: await example("input", input),

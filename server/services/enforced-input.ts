@@ -25,8 +25,8 @@ export function enforcedInput(
   strict: boolean,
 ): EnforcedInput {
   const read = readScoringInput(form, signature);
-  if (given && read.params)
-    throw invalidFields([{ field: "params", description: "are in the JSON body already; give them in one place" }]);
+  if (given && read.params && read.params.size > 0)
+    throw invalidFields([{ field: "params", description: "stand in the JSON body, too; give them in one place" }]);
   const input = enforceInput(signature?.inputs, read.data, { strict });
   const params = enforceParams(signature?.params, given ?? read.params, { strict });
   return {

@@ -7,7 +7,6 @@ import { enforceInput } from "../mlmodel/enforce/enforce.ts";
 import { inferSignature } from "../mlmodel/infer.ts";
 import { inputExampleFiles } from "../mlmodel/input-example.ts";
 import {
-  LLM_TASKS,
   type LlmTask,
   llmModelFiles,
   type ModelTexts,
@@ -66,11 +65,6 @@ function refuseMisplaced(kind: Staged["kind"], header: LogModelHeader): void {
     refuse("metadata", Object.keys(header.metadata).length > 0, ready);
   }
   refuse("task", kind !== "llm" && header.task !== "", "is for ONNX LLM folders only: leave it out");
-  if (kind === "llm" && header.task !== "" && !(LLM_TASKS as readonly string[]).includes(header.task))
-    problems.push({
-      field: "header.task",
-      description: `must be one of ${LLM_TASKS.join(", ")}, got "${header.task}"`,
-    });
   if (kind === "llm" && header.task.startsWith("llm/"))
     refuse(
       "signature",

@@ -1,10 +1,11 @@
 // What a header of an upload may say, by MLflow's rules and the widths of its columns. Pure.
 import { createHash } from "node:crypto";
 import { type FieldViolation, invalidFields, type LogModelHeader } from "@modelwire/proto";
+import { LLM_TASKS } from "../mlmodel/model-files.ts";
 import type { Content } from "./artifact-store.ts";
 
 /** Tags that this server sets itself; a header may not. */
-export const OWN_TAG_PREFIX = "modelwire.";
+const OWN_TAG_PREFIX = "modelwire.";
 
 /** What a name is never taken for, and a reference without "models:/" is. */
 export const MODEL_ID = /^m-[0-9a-f]{32}$/;
@@ -36,6 +37,8 @@ export function checkHeader(header: LogModelHeader): void {
     problem("experiment_id", "is not to be given together with experiment_name");
   if (header.experimentId !== "" && !/^\d{1,19}$/.test(header.experimentId))
     problem("experiment_id", `must be decimal text, got "${header.experimentId}"`);
+  if (header.task !== "" && !(LLM_TASKS as readonly string[]).includes(header.task))
+    problem("task", `must be one of ${LLM_TASKS.join(", ")}, got "${header.task}"`);
   if (header.step < 0n || header.step > MAX_STEP) problem("step", `must be from 0 to ${MAX_STEP}, got ${header.step}`);
   for (const field of ["params", "tags", "metadata"] as const)
     for (const key of Object.keys(header[field]))

@@ -71,11 +71,10 @@ test("a text becomes a body where it is none, and is otherwise left as it is, 1.
     '{"dataframe_split": {"data": [[NaN]]}}',
     "no JSON",
   ])
-    expect(asBody(body, "dataframe_records")).toBe(body);
-  expect(asBody('[{"a": 1.0}]', "dataframe_records")).toBe('{"dataframe_records": [{"a": 1.0}]}');
-  expect(asBody('[{"a": 1.0}]', "inputs")).toBe('{"inputs": [{"a": 1.0}]}');
+    expect(asBody(body)).toBe(body);
+  expect(asBody('[{"a": 1.0}]')).toBe('{"dataframe_records": [{"a": 1.0}]}');
   for (const other of ["1.0", "[]", "[1, {}]", '{"a": 1}', '"text"'])
-    expect(asBody(other, "dataframe_records")).toBe(`{"inputs": ${other}}`);
+    expect(asBody(other)).toBe(`{"inputs": ${other}}`);
 });
 
 test("predict prints what the scoring server would answer; a list of objects is rows, from a flag, a file or stdin", async () => {
@@ -169,8 +168,48 @@ test("codegen asks by the id when it was given one, and takes the types' name fr
 
 test("models show prints flavors, size, digests and the signature", async () => {
   const { stdout } = await run(["models", "show", "wrapper"]);
-  expect(stdout).toMatch(
-    /\nflavors {4}onnxruntime_genai, python_function\nsize {7}3\.\d MiB \(\d+ bytes\)\nfiles {6}13, 13 with a digest\n/,
-  );
+  expect(stdout).toMatch(/\nflavors {4}onnxruntime_genai, python_function\nsize {7}3\.\d MiB \(\d+ bytes\)\n/);
+  expect(stdout).toMatch(/\n\nPATH +SIZE +SHA-256\nMLmodel +\S+ \S+ +[0-9a-f]{64}\n/);
   expect(stdout).toContain("\n\ninputs: \n  ['prompt': string (required)]\n");
+});
+
+test("a prompt and messages go together with parameters, as inputs do", async () => {
+  const inputs = '[{"type": "string", "name": "prompt", "required": true}]';
+  const outputs = '[{"type": "string", "required": true}]';
+  const params = '[{"name": "max_tokens", "type": "long", "default": 64, "shape": null}]';
+  await service.client.models.log(MODEL, { name: "limited", signature: { inputs, outputs, params } });
+  const args = ["predict", "limited", "--stats", "--param", "max_tokens=2"];
+  const answer = await run([...args, "--prompt", PROMPT]);
+  expect([answer.code, answer.stderr]).toEqual([0, expect.stringContaining(" 2 completion tokens")]);
+  const chat = await run([
+    "predict",
+    "tiny-phi3",
+    "--param",
+    "x=1",
+    "--json",
+    '{"messages": [{"role": "user", "content": "Hi"}]}',
+  ]);
+  expect([chat.code, chat.stderr]).toEqual([0, 'warning: ignored params: "x"\n']);
+  const twice = await run([...args, "--json", JSON.stringify({ prompt: PROMPT, max_tokens: 3 })]);
+  expect([twice.code, twice.stderr]).toEqual([1, expect.stringContaining("params: stand in the JSON body, too")]);
+});
+
+test("an input that does not fit says how to see what would, and nothing twice", async () => {
+  const { stderr } = await run(["predict", "tiny-phi3", "--prompt", "Hi"]);
+  expect(stderr).toContain("\n  see what it takes: modelwire signature show <model>\n");
+  const text = await run(["predict", "tiny-phi3", "--json", '"Hi"']);
+  expect(text.stderr).toContain("\n  Expected data to be list or numpy array, got str. Send a list.\n");
+  const broken = await run(["predict", "tiny-phi3", "--json", "{"]);
+  expect(broken.stderr.match(/Ensure that input is a valid JSON/g)).toHaveLength(1);
+});
+
+test("signature infer takes an example as log does, a table of columns and data included", async () => {
+  const { stdout } = await run(["signature", "infer", "--input", join(folder, "example.json")]);
+  expect(stdout).toContain("['sepal_length': double (required), ");
+});
+
+test("a task that does not exist is refused before anything is sent", async () => {
+  const { code, stderr } = await run(["log", join(folder, "iris"), "--name", "iris", "--task", "chat"]);
+  expect([code, stderr]).toEqual([1, expect.stringContaining("header.task: must be one of llm/v1/chat, ")]);
+  expect((await run(["models", "list"])).stdout).not.toContain("FAILED");
 });

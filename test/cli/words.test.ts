@@ -31,8 +31,8 @@ test("a mistyped word finds the nearest, a different one finds none", () => {
   expect(nearest("verbose", ["address", "name"])).toBeUndefined();
 });
 
-function bar(isTTY: boolean) {
-  const out = Object.assign(new PassThrough({ encoding: "utf8" }), { isTTY, columns: 70 });
+function bar(isTTY: boolean, columns = 70) {
+  const out = Object.assign(new PassThrough({ encoding: "utf8" }), { isTTY, columns });
   let time = 0;
   const made = new ProgressBar(out, "up", { now: () => time });
   const at = (ms: number, done: number) => {
@@ -54,6 +54,11 @@ test("on a terminal the bar redraws one line that fits, at most ten times a seco
   expect(at(210, 1_000)).toContain("100%");
   made.clear();
   expect(out.read()).toBe("\r\u001b[2K");
+});
+
+test("on a narrow terminal the line is cut, and never wraps", () => {
+  const line = bar(true, 30).at(200, 500);
+  expect(line.replace("\r\u001b[2K", "").length).toBeLessThan(30);
 });
 
 test("elsewhere it is a line for each quarter", () => {

@@ -62,7 +62,7 @@ export class Findings {
 
   #note(words: string, remedy: string, first: string): void {
     this.#first ??= this.prefix() + first;
-    this.#violations.push({ field: fieldOf(this.path), description: `${words} ${remedy}`.trimEnd() });
+    this.#violations.push({ field: fieldOf(this.path), description: sentences(words, remedy) });
     if (this.#violations.length < MOST) return;
     this.#violations.push({ field: "", description: "There may be more: the search ends here." });
     this.end();
@@ -94,6 +94,11 @@ export class Findings {
     if (this.#first === undefined) return;
     throw new ApiError(this.#reason, this.#first, { violations: this.#violations });
   }
+}
+
+/** MLflow ends some of its words with a full stop and others not. */
+function sentences(words: string, remedy: string): string {
+  return remedy === "" ? words : `${words.replace(/[^.!?]$/, "$&.")} ${remedy}`;
 }
 
 /** `messages[0].role`; a column of an unnamed table is `[0]`. */

@@ -165,7 +165,8 @@ export type LogModelHeader = Message<"modelwire.models.v1.LogModelHeader"> & {
 
   /**
    * What an ONNX LLM is for: "llm/v1/chat", "llm/v1/completions", or "prompt", which takes a text and gives a text.
-   * Empty means chat, or, with an input example and no `messages` in it, prompt. Not for the other kinds of folder.
+   * Empty means chat, or prompt when the folder has no chat template, a signature is given, or the input example has no
+   * `messages`. Not for the other kinds of folder.
    *
    * @generated from field: string task = 11;
    */

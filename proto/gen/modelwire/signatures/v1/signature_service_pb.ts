@@ -75,7 +75,8 @@ export const GetSignatureResponseSchema: GenMessage<GetSignatureResponse> = /*@_
 export type InferSignatureRequest = Message<"modelwire.signatures.v1.InferSignatureRequest"> & {
   /**
    * An example of what goes in, taken as it stands: a dict under `inputs` is a dict. JSON without one of the scoring
-   * server's keys is the example itself, and its numbers keep their kind: 1 is long, 1.0 is double.
+   * server's keys is the example itself, and its numbers keep their kind: 1 is long, 1.0 is double. A table may be written
+   * as {"columns": […], "data": […]}.
    *
    * @generated from field: modelwire.signatures.v1.DataInput input = 1;
    */
