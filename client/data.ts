@@ -183,7 +183,7 @@ export function fromValue({ kind }: Value): ModelOutput {
 }
 
 /** JavaScript's object of a dict. A key is never more than a key, `__proto__` included. */
-export function fromObject({ entries }: ObjectValue): { [key: string]: ModelOutput } {
+function fromObject({ entries }: ObjectValue): { [key: string]: ModelOutput } {
   // Unlike an assignment, this makes an entry of `__proto__` as of any other.
   return Object.fromEntries(entries.map(({ key, value }) => [key, value ? fromValue(value) : null]));
 }

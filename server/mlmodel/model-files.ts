@@ -18,7 +18,7 @@ import type { SignatureJson } from "./signature.ts";
 export const GENAI_FLAVOR = "onnxruntime_genai";
 
 /** Folder of an ONNX LLM's files in the model's folder. */
-export const DATA_FOLDER = "model";
+const DATA_FOLDER = "model";
 
 /** What an ONNX LLM may be for. "prompt" is MLflow's custom wrapper: a text goes in, a text comes out. */
 export const LLM_TASKS = ["llm/v1/chat", "llm/v1/completions", "prompt"] as const;

@@ -15,11 +15,6 @@ export function pythonJson(value: Json): string {
   return typeof value === "string" ? jsonText(value) : JSON.stringify(value);
 }
 
-/** `json.dumps(value, indent=2)`. */
-export function indentedPythonJson(value: Json): string {
-  return JSON.stringify(value, null, 2).replace(/[^\0-~]/g, escaped);
-}
-
 /** `json.dumps(data)`. @throws TypeError for bytes, datetimes, arrays and tables, as Python does. */
 export function writePythonJson(data: Data): string {
   if (data === null) return "null";

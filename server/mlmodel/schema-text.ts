@@ -11,7 +11,7 @@ export function signatureText({ inputs, outputs, params }: Signature): string {
   return `inputs: \n  ${schema(inputs)}\noutputs: \n  ${schema(outputs)}\nparams: \n  ${list}\n`;
 }
 
-export function schemaText(schema: Schema): string {
+function schemaText(schema: Schema): string {
   const specs = schema.kind === "columns" ? schema.columns.map(columnText) : schema.tensors.map(tensorText);
   return `[${specs.join(", ")}]`;
 }
@@ -22,7 +22,7 @@ export function columnText({ name, type, required }: ColumnSpec): string {
   return `${typeof name === "number" ? name : textRepr(name)}: ${text}`;
 }
 
-export function tensorText({ name, dtype, shape }: TensorSpec): string {
+function tensorText({ name, dtype, shape }: TensorSpec): string {
   const text = `Tensor(${textRepr(dtype)}, ${tupleRepr(shape)})`;
   return name === undefined ? text : `${textRepr(name)}: ${text}`;
 }
@@ -48,7 +48,7 @@ export function typeText(type: DataType): string {
   }
 }
 
-export function paramText({ name, type, default: value, shape }: ParamSpec): string {
+function paramText({ name, type, default: value, shape }: ParamSpec): string {
   const ofShape = shape === null ? "" : ` (shape: ${tupleRepr(shape)})`;
   return `${textRepr(name)}: ${typeText(type)} (default: ${dataText(value)})${ofShape}`;
 }
@@ -60,7 +60,7 @@ function dataText(data: Data): string {
 }
 
 /** `repr(data)` of what a default may be. @throws TypeError for arrays and tables, which it cannot. */
-export function dataRepr(data: Data): string {
+function dataRepr(data: Data): string {
   if (data === null) return "None";
   switch (typeof data) {
     case "boolean":
@@ -90,7 +90,7 @@ const ESCAPES: ReadonlyMap<string, string> = new Map([
 ]);
 
 /** `repr(text)`: single quotes unless only double ones save an escape; what cannot be printed as \x, \u or \U. */
-export function textRepr(text: string): string {
+function textRepr(text: string): string {
   const quote = text.includes("'") && !text.includes('"') ? '"' : "'";
   const body = text.replace(/[\\'\p{C}\p{Z}]/gu, (found) => {
     if (found === " ") return found;

@@ -7,11 +7,11 @@ import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { ModelFolderError } from "./errors.ts";
 
 /** Of nodes, and of weights. Loading takes about 40 µs and 3 KB for each node. Large decoders have some thousands. */
-export const maxNodes = 50_000;
+const maxNodes = 50_000;
 /** Nodes that calls of the model's own functions stand for, which load more slowly. */
-export const maxInlined = 10_000;
+const maxInlined = 10_000;
 /** Functions that call each other; ONNX Runtime overflows its stack at some hundreds. */
-export const maxFunctionDepth = 64;
+const maxFunctionDepth = 64;
 /** Inputs, and outputs. */
 export const maxValues = 10_000;
 /** Protobuf's own limit on messages in messages. */

@@ -1,7 +1,7 @@
 // What a plain ONNX graph takes and gives. Plain data: all of it crosses a thread boundary.
 
 import type { OnnxType } from "./element-types.ts";
-import type { TensorValue, Value } from "./values.ts";
+import type { Value } from "./values.ts";
 
 export type { OnnxType } from "./element-types.ts";
 export type { TensorValue, Value } from "./values.ts";
@@ -30,8 +30,6 @@ export interface GraphTensor {
 
 /** An output, in the graph's order. */
 export type GraphOutput = Value & { readonly name: string };
-
-export type GraphTensorOutput = TensorValue & { readonly name: string };
 
 /** Options of a graph; absent means ONNX Runtime's default. What a model's own file says is not trusted. */
 export interface GraphOptions {

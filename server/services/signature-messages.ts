@@ -51,7 +51,7 @@ export function signatureMessage(
   };
 }
 
-export function signatureJsonMessage({
+function signatureJsonMessage({
   inputs,
   outputs,
   params,

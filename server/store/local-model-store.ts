@@ -22,8 +22,8 @@ import { MAX_TEXT_BYTES, MLMODEL } from "./staged.ts";
 import type { TrackingStore } from "./tracking-store.ts";
 
 /** Tags by which a repeated request is known again, after a restart too. */
-export const REQUEST_ID_TAG = "modelwire.requestId";
-export const REQUEST_DIGEST_TAG = "modelwire.requestDigest";
+const REQUEST_ID_TAG = "modelwire.requestId";
+const REQUEST_DIGEST_TAG = "modelwire.requestDigest";
 
 /** A page ends early when it would be too much for a message: signatures may be long. */
 const MAX_PAGE_BYTES = 2 << 20;

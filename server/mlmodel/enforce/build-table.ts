@@ -164,7 +164,7 @@ function scalarFrom(array: NdArray): NdArray {
 }
 
 /** `pandas.Series(array)`, of one dimension, in a table: without a copy where pandas keeps the type. */
-export function seriesOf(array: NdArray): NdArray {
+function seriesOf(array: NdArray): NdArray {
   if (isNumeric(array.dtype)) return array;
   if (array.dtype === "str") return array.size === 0 ? array : inferColumn(array.items);
   return array.dtype === "bytes" ? NdArray.ofItems("object", array.shape, array.items) : objectColumn(array.items);

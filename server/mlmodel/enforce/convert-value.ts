@@ -115,7 +115,7 @@ function numeral(item: Data): string | undefined {
 }
 
 /** `str(item)`, for what keeps its meaning as text. */
-export function toText(item: Data): string {
+function toText(item: Data): string {
   if (typeof item === "string") return item;
   if (typeof item === "bigint") return String(item);
   if (typeof item === "boolean") return item ? "True" : "False";

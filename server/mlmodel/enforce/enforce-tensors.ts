@@ -71,7 +71,7 @@ function isArray(value: Data): value is NdArray {
 }
 
 /** The array itself. @throws Misfit when shape or element type is another. */
-export function enforceTensor(array: NdArray, spec: TensorSpec): NdArray {
+function enforceTensor(array: NdArray, spec: TensorSpec): NdArray {
   const { shape, dtype } = array;
   if (spec.dtype === "object" && spec.shape.length === 1 && spec.shape[0] === -1) return array;
   // Ragged arrays are arrays of objects; their inner sizes are not looked at.

@@ -1,8 +1,8 @@
 // Which paths a file may be uploaded to, on any operating system. Pure; it must never look at a disk.
 import { type FieldViolation, invalidFields } from "@modelwire/proto";
 
-export const MAX_PATH_BYTES = 1024;
-export const MAX_PART_BYTES = 255;
+const MAX_PATH_BYTES = 1024;
+const MAX_PART_BYTES = 255;
 
 /** Names that mean a device in Windows, with any extension. */
 const DEVICE = /^(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]|conin\$|conout\$)(\.|$)/i;
