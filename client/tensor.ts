@@ -76,7 +76,7 @@ type NaturalType<Data> = Data extends Float32Array
                       ? "string"
                       : "bool";
 
-type Natural = Exclude<TensorArrays[Exclude<ElementType, "string">], never> | readonly string[] | readonly boolean[];
+type Natural = TensorArrays[ElementType] | readonly boolean[];
 
 /** What a plain list of a type may hold. */
 type ItemOf<T extends ElementType> = T extends "string"

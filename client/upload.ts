@@ -31,7 +31,7 @@ export interface UploadProgress {
   bytesHashed: number;
   /** Bytes handed to the network so far, of all files; begins again at 0 with each attempt. */
   bytesSent: number;
-  /** Bytes that the server had already, of the files so far and all that need not be sent. */
+  /** Bytes that the server has already and that are not sent; known when sending begins. */
   bytesReused: number;
   /** Of all files, sent or not. */
   bytesTotal: number;
@@ -127,6 +127,7 @@ export async function uploadModel(
       const held = files.reduce((sum, file, index) => sum + heldOf(file, plan[index]), 0);
       if (held > reached) tries = 1;
       reached = Math.max(reached, held);
+      progress.bytesReused = held;
       const messages = logMessages(header, files, plan, progress, report);
       return await service.logModel(messages, { ...call(), onHeader, onTrailer });
     } catch (error) {
@@ -189,7 +190,6 @@ async function* logMessages(
     progress.path = file.path;
     const { path, sizeBytes, sha256 } = file;
     const held = heldOf(file, plan[index]);
-    progress.bytesReused += held;
     if (plan[index]?.present) {
       yield { message: { case: "fileReference", value: { path, sizeBytes: BigInt(sizeBytes), sha256 } } };
       progress.filesReused++;

@@ -30,6 +30,16 @@ export function parseFlags<T extends Options>(
   return parsed;
 }
 
+/** What a word behind a command stands for. @throws UsageError that names the nearest word when there is no such one. */
+export function behind<T>(command: string, word: string, meanings: Readonly<Record<string, T>>): T {
+  const meaning = Object.hasOwn(meanings, word) ? meanings[word] : undefined;
+  if (meaning !== undefined) return meaning;
+  const known = Object.keys(meanings);
+  const near = nearest(word, known);
+  const what = word === "" ? `a word behind ${command} is missing` : `unknown word "${word}" behind ${command}`;
+  throw new UsageError(what, near ? `did you mean: modelwire ${command} ${near}?` : `there are ${known.join(", ")}`);
+}
+
 /** A number behind a flag; undefined when the flag is absent. @throws UsageError when it is none. */
 export function numberFlag(flag: string, value: string | undefined): number | undefined {
   if (value === undefined) return undefined;
@@ -38,15 +48,13 @@ export function numberFlag(flag: string, value: string | undefined): number | un
   return number;
 }
 
-/** `k=v` behind a flag that may be repeated. @throws UsageError when there is no "=". */
-export function pairsFlag(flag: string, values: readonly string[] = []): Record<string, string> {
-  return Object.fromEntries(
-    values.map((value) => {
-      const at = value.indexOf("=");
-      if (at < 1) throw new UsageError(`--${flag} takes key=value, not "${value}"`);
-      return [value.slice(0, at), value.slice(at + 1)];
-    }),
-  );
+/** `name=value` behind a flag that may be repeated. @throws UsageError when there is no "=". */
+export function pairsFlag(flag: string, values: readonly string[] = []): [name: string, value: string][] {
+  return values.map((value) => {
+    const at = value.indexOf("=");
+    if (at < 1) throw new UsageError(`--${flag} takes name=value, not "${value}"`);
+    return [value.slice(0, at), value.slice(at + 1)];
+  });
 }
 
 /** The usage error behind what node:util's parseArgs throws; anything else comes back as it is. */

@@ -7,6 +7,7 @@ import type { ModelInput } from "@modelwire/client";
 import type { ValueSchema } from "@modelwire/proto";
 import type { Io } from "./command.ts";
 import { UsageError } from "./command.ts";
+import { pairsFlag } from "./flags.ts";
 
 type ValueInit = MessageInitShape<typeof ValueSchema>;
 
@@ -58,20 +59,12 @@ export async function jsonOrFile(flag: string, value: string, io: Io): Promise<s
 /** `name=value` behind a flag: JSON where the value is that, else a text. @throws UsageError when there is no "=". */
 export function paramsOf(flag: string, values: readonly string[] = []): Record<string, ModelInput> | undefined {
   if (values.length === 0) return undefined;
-  return Object.fromEntries(pairsOf(flag, values).map(([name, text]) => [name, jsonOrText(text) as ModelInput]));
+  return Object.fromEntries(pairsFlag(flag, values).map(([name, text]) => [name, jsonOrText(text) as ModelInput]));
 }
 
 /** The same as values, in which 1 is an int and 1.0 a float. */
 export function exactParams(flag: string, values: readonly string[] = []) {
-  return pairsOf(flag, values).map(([key, text]) => ({ key, value: exactValue(text, jsonOrText(text)) }));
-}
-
-function pairsOf(flag: string, values: readonly string[]): [string, string][] {
-  return values.map((value) => {
-    const at = value.indexOf("=");
-    if (at < 1) throw new UsageError(`--${flag} takes name=value, not "${value}"`);
-    return [value.slice(0, at), value.slice(at + 1)];
-  });
+  return pairsFlag(flag, values).map(([key, text]) => ({ key, value: exactValue(text, jsonOrText(text)) }));
 }
 
 function jsonOrText(text: string): unknown {

@@ -43,8 +43,8 @@ Flags:
                           [chat; prompt without a chat template, or with an example or a signature of something else]
   --input-example <json>  an example of what goes in, or a file with it; kept with the model
   --signature <file>      the signature, as \`modelwire signature\` prints it with --json [found out by the server]
-  --tag <key=value>       a tag; may be repeated
-  --param <key=value>     a model parameter; may be repeated
+  --tag <name=value>      a tag; may be repeated
+  --param <name=value>    a model parameter; may be repeated
   --request-id <text>     the same again gives the first result; a new one is made when absent
 
 ${CONNECT_HELP}
@@ -55,7 +55,8 @@ Example: modelwire log ./phi-3-mini --name phi-3-mini --tag source=hub
     const { values, positionals } = parseFlags(args, FLAGS, ["<folder>"]);
     const [folder = ""] = positionals;
     if (!values.name) throw new UsageError("--name is missing", `such as: modelwire log ${folder} --name my-model`);
-    const [tags, params] = [pairsFlag("tag", values.tag), pairsFlag("param", values.param)];
+    const tags = Object.fromEntries(pairsFlag("tag", values.tag));
+    const params = Object.fromEntries(pairsFlag("param", values.param));
     using client = await connect(values, io);
     const { task } = values;
     const example = values["input-example"];

@@ -5,7 +5,7 @@ import { ModelStatus } from "@modelwire/client";
 import type { Command, Io } from "./command.ts";
 import { UsageError } from "./command.ts";
 import { CONNECT_FLAGS, CONNECT_HELP, connect } from "./connect.ts";
-import { nearest, parseFlags } from "./flags.ts";
+import { behind, parseFlags } from "./flags.ts";
 import { fileRows, loadedText, modelDetails, modelRows, toJson } from "./model-views.ts";
 import { ProgressBar } from "./progress-bar.ts";
 import { count, printable, size, table } from "./words.ts";
@@ -54,13 +54,7 @@ Example: modelwire models download tiny-phi3 ./copy
 `,
   async run(args, io) {
     const [word = "", ...rest] = args;
-    const action = Object.hasOwn(ACTIONS, word) ? ACTIONS[word] : undefined;
-    if (!action) {
-      const near = nearest(word, Object.keys(ACTIONS));
-      const known = `there are ${Object.keys(ACTIONS).join(", ")}`;
-      const what = word === "" ? "what to do with models is missing" : `unknown word "${word}" behind models`;
-      throw new UsageError(what, near ? `did you mean: modelwire models ${near}?` : known);
-    }
+    const action = behind("models", word, ACTIONS);
     const { values, positionals } = parseFlags(rest, FLAGS, action.needs);
     using client = await connect(values, io);
     await action.run(client, positionals, values, io);

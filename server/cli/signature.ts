@@ -4,7 +4,7 @@ import type { ModelwireClient, Signature } from "@modelwire/client";
 import type { Command, Io } from "./command.ts";
 import { UsageError } from "./command.ts";
 import { CONNECT_FLAGS, CONNECT_HELP, connect } from "./connect.ts";
-import { nearest, parseFlags } from "./flags.ts";
+import { behind, parseFlags } from "./flags.ts";
 import { exactParams, readText } from "./json-input.ts";
 import { printable } from "./words.ts";
 
@@ -50,13 +50,7 @@ Example: echo '{"prompt": "hi"}' | modelwire signature infer --input -
 `,
   async run(args, io) {
     const [word = "", ...rest] = args;
-    const action = Object.hasOwn(ACTIONS, word) ? ACTIONS[word] : undefined;
-    if (!action) {
-      const near = nearest(word, Object.keys(ACTIONS));
-      const known = `there are ${Object.keys(ACTIONS).join(", ")}`;
-      const what = word === "" ? "what to do with a signature is missing" : `unknown word "${word}" behind signature`;
-      throw new UsageError(what, near ? `did you mean: modelwire signature ${near}?` : known);
-    }
+    const action = behind("signature", word, ACTIONS);
     const { values, positionals } = parseFlags(rest, FLAGS, action.needs);
     using client = await connect(values, io);
     const signature = await action.run(client, positionals, values, io);

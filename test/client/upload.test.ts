@@ -73,12 +73,16 @@ test("a file that the server has is named, one that broke off is gone on with, a
     return { files: [{ present: true }, { offsetBytes: 300_000n }, {}] };
   });
   let last: UploadProgress | undefined;
+  const reused = new Set<number>();
   await client.models.log(folder, {
     name: "n",
     onProgress: (progress) => {
       last = progress;
+      if (progress.stage === "sending") reused.add(progress.bytesReused);
     },
   });
+  // What is left to send does not shrink on the way.
+  expect([...reused]).toEqual([300_005]);
   expect(asked).toEqual(Object.values(FILES).map((bytes) => [bytes.length, sha256(bytes)]));
   const sent = attempts[0] ?? [];
   expect(filesOf(sent)).toEqual({ a: ["reference", 0], b: ["from 300000", 400_001], c: ["from 0", 5] });
