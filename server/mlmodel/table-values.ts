@@ -2,9 +2,10 @@
 // model and no schema.
 import { type Data, DateTime, type Dtype, NdArray, NUMBER_BYTES, type NumberDtype, type Table } from "./data.ts";
 
-/** [rows, columns]. A table of one column of numbers is not copied. */
+/** [rows, columns]. A table of one column of numbers is not copied; one without columns is of float64, as pandas has it. */
 export function tableValues({ columns, rows }: Table): NdArray {
   const shape = [rows, columns.length];
+  if (columns.length === 0) return NdArray.ofBytes("float64", shape, new Uint8Array());
   const dtype = commonDtype(columns.map(({ values }) => values.dtype));
   const [first] = columns;
   if (dtype === "object") {
@@ -45,7 +46,7 @@ export function objectsOf({ dtype, bytes, items, size }: NdArray): readonly Data
   });
 }
 
-/** numpy's promotion, but that booleans, texts and times do not mix with anything else. An empty table is of objects. */
+/** numpy's promotion, but that booleans, texts and times do not mix with anything else. */
 function commonDtype(dtypes: readonly Dtype[]): NumberDtype | "object" {
   const distinct = new Set(dtypes);
   const [only] = distinct;

@@ -215,5 +215,9 @@ test("the values of a table are promoted as pandas does", () => {
   expect([wide.dtype, ...new Float64Array(wide.bytes.slice().buffer)]).toEqual(["float64", 2 ** 62, 1, -1, 2 ** -24]);
   expect(joined(NdArray.ofItems("str", [2], ["a", "b"]), int64(1n, 2n)).items).toEqual(["a", 1n, "b", 2n]);
   expect(joined(NdArray.ofBytes("bool", [2], Uint8Array.of(0, 1)), int64(1n, 2n)).items).toEqual([false, 1n, true, 2n]);
-  expect(tableValues(new Table([], 0))).toMatchObject({ dtype: "object", shape: [0, 0] });
+  expect(tableValues(new Table([], 0))).toMatchObject({ dtype: "float64", shape: [0, 0] });
+  expect(tableValues(new Table([], 1))).toMatchObject({ dtype: "float64", shape: [1, 0] });
+  expect(tableValues(new Table([column("a", NdArray.ofItems("object", [0], []))], 0))).toMatchObject({
+    dtype: "object",
+  });
 });
