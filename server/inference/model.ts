@@ -93,7 +93,7 @@ async function readParts(path: string): Promise<FolderParts> {
   const violations = [folder, tokenizer, template].flatMap((part) => part.violations);
   if (!folder.value || !tokenizer.value || template.value === undefined) {
     const list = violations.map(({ field, description }) => `${field}: ${description}`).join(" ");
-    throw new InferenceError("MODEL_INVALID", `The model folder ${path} cannot be served. ${list}`, { violations });
+    throw new InferenceError("MODEL_INVALID", `The model folder cannot be served. ${list}`, { violations });
   }
   const warnings = [...folder.value.warnings];
   if (template.value === null) warnings.push("The folder has no chat template: the model cannot be chatted with.");

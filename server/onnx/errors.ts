@@ -1,4 +1,5 @@
 // The errors of `onnx/`: what the native library refuses, what a platform lacks, what a folder gets wrong.
+import { dirname } from "node:path";
 
 /** A field of an input and what is wrong with it. */
 export interface Violation {
@@ -14,6 +15,11 @@ export class OrtError extends Error {
     super(message);
     this.code = code;
   }
+}
+
+/** What ONNX Runtime says against the file at `path`, without where that lies: it is told to clients, and a folder moves. */
+export function refusalOf(error: OrtError, path: string): string {
+  return `ONNX Runtime refuses it: ${error.message.replaceAll(`${dirname(path)}/`, "")}`;
 }
 
 /** The native library cannot be used here: no build for the platform, another version, a failed self-test. */

@@ -3,7 +3,14 @@
 
 import { stat } from "node:fs/promises";
 import { itemBytes, onnxName, type TensorType, typeOfOnnxName } from "./element-types.ts";
-import { GraphInputError, ModelFolderError, OrtError, RunTerminatedError, type Violation } from "./errors.ts";
+import {
+  GraphInputError,
+  ModelFolderError,
+  OrtError,
+  RunTerminatedError,
+  refusalOf,
+  type Violation,
+} from "./errors.ts";
 import { checkGraphLimits } from "./graph-limits.ts";
 import type { GraphOptions, GraphOutput, GraphTensor, GraphValue } from "./graph-types.ts";
 import type { Binding, RunControl, Runtime, Session, SessionOptions, Tensor, ValueInfo } from "./runtime.ts";
@@ -41,7 +48,7 @@ export class Graph {
     const session = await runtime.openSession(path, sessionOptions(options, warnings)).catch((error: unknown) => {
       if (!(error instanceof OrtError)) throw error;
       throw new ModelFolderError("The graph cannot be loaded.", [
-        { field: "graph", description: `ONNX Runtime refuses it: ${error.message}` },
+        { field: "graph", description: refusalOf(error, path) },
       ]);
     });
     const violations = [

@@ -4,7 +4,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type DecoderGraph, matchDecoderGraph } from "./decoder-graph.ts";
-import { ModelFolderError, OrtError } from "./errors.ts";
+import { ModelFolderError, OrtError, refusalOf } from "./errors.ts";
 import { type GenaiConfig, parseGenaiConfig } from "./genai-config.ts";
 import { checkGraphLimits } from "./graph-limits.ts";
 import { isRecord } from "./json-fields.ts";
@@ -36,7 +36,7 @@ export interface ModelFolder {
 export async function readModelFolder(path: string): Promise<ModelFolder> {
   const text = await readText(join(path, "genai_config.json"));
   if (text === undefined) {
-    throw new ModelFolderError(`${path} is not a model folder.`, [
+    throw new ModelFolderError("The folder is no model folder.", [
       { field: "genai_config.json", description: "is missing; the folder must be in the layout of onnxruntime-genai." },
     ]);
   }
@@ -70,7 +70,7 @@ export async function openDecoderGraph(
     .catch((error: unknown) => {
       if (!(error instanceof OrtError)) throw error;
       throw new ModelFolderError("The graph cannot be loaded.", [
-        { field: decoder.fileName, description: `ONNX Runtime refuses it: ${error.message}` },
+        { field: decoder.fileName, description: refusalOf(error, path) },
       ]);
     });
   try {

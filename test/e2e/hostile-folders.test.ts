@@ -46,6 +46,16 @@ async function keptButNotServed(files: Record<string, string>): Promise<string> 
   return error.message;
 }
 
+test("what is wrong with an ONNX LLM inside a model is told without where the server keeps it", async () => {
+  const { warnings } = await log({
+    MLmodel:
+      "flavors:\n  python_function:\n    loader_module: x\n    artifacts:\n      llm:\n        path: artifacts/llm\n",
+    "artifacts/llm/genai_config.json": '{"model": {"type": "phi3"}}',
+  });
+  expect(warnings.join("\n")).toContain("model.context_length: is missing");
+  expect(warnings.join("\n")).not.toContain("staging");
+});
+
 describe("code in a model", () => {
   const evil = (marker: string) => `import pathlib\npathlib.Path(${JSON.stringify(marker)}).write_text("run")\n`;
 

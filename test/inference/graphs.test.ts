@@ -347,6 +347,12 @@ describe("a hostile graph is refused, and the next one is served", () => {
     await refused("");
   });
 
+  test("without the weights beside it, and without a word on where the server keeps it", async () => {
+    const message = await refused(readFileSync(path("external")));
+    expect(message).toContain("external.bin");
+    expect(message).not.toContain(folder);
+  });
+
   test.each([
     ["optional", "input x: is of a type (number -6) that cannot be fed"],
     ["external-outside", "escapes model directory"],
