@@ -248,16 +248,23 @@ def _request(row, params):
     request = {key: _plain(values[key]) if key in values else None for key in OPTIONS}
     stop = request["stop"]
     request["stop"] = [stop] if isinstance(stop, str) else list(stop or [])
-    request["n"] = int(request["n"] or 1)
+    request["n"] = 1 if request["n"] is None else int(request["n"])
     request["max_tokens"] = None if request["max_tokens"] is None else int(request["max_tokens"])
     if request["n"] < 1:
         raise ValueError(f"n must be 1 or more, got {request['n']}")
     if request["max_tokens"] is not None and request["max_tokens"] < 1:
         raise ValueError(f"max_tokens must be 1 or more, got {request['max_tokens']}")
+    if request["temperature"] is not None and not request["temperature"] >= 0:
+        raise ValueError(f"temperature must be 0 or more, got {request['temperature']}")
+    if request["top_p"] is not None and not 0 < request["top_p"] <= 1:
+        raise ValueError(f"top_p must be above 0 and at most 1, got {request['top_p']}")
     request["prompt"] = prompt
     request["messages"] = None if messages is None else [_message(message) for message in _plain(messages)]
     if request["messages"] == []:
         raise ValueError("messages must hold at least one message")
+    texts = [prompt] if messages is None else [text for message in request["messages"] for text in message.values()]
+    if any(isinstance(text, str) and "\0" in text for text in texts):
+        raise ValueError("a text holds a NUL character, where onnxruntime-genai would cut it off")
     return request
 
 

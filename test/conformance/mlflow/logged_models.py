@@ -15,6 +15,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "grpc"))
 
+import grpc
 import mlflow
 import numpy as np
 import onnx
@@ -155,6 +156,35 @@ def llms(service, releases):
     theirs = releases.predict(completions, {"plain": body})
     check("a completion is OpenAI's in both", without_identity(ours) == without_identity(theirs), (ours, theirs))
     check("and ends by length", ours["choices"][0]["finish_reason"] == "length", ours)
+
+
+    loaded = mlflow.pyfunc.load_model(chat["modelUri"])
+    wrong = [{"temperature": -1.0}, {"top_p": 1.5}, {"n": 0}, {"max_tokens": 0}]
+    for options in wrong:
+        given = {**SPAIN, **options}
+        check(f"{options} is refused here and there", refused(service, chat, given) and refused_by(loaded, given))
+    cut = {"messages": [{"role": "user", "content": "a\0b"}]}
+    check("text that onnxruntime-genai would cut off is refused by the loader", refused_by(loaded, cut))
+    loaded = mlflow.pyfunc.load_model(completions["modelUri"])
+    check("in a prompt, too", refused_by(loaded, {"prompt": "a\0b"}))
+
+
+def refused(service, model, given):
+    """Whether the service finds the input wrong."""
+    try:
+        service.predict(model["modelId"], json.dumps(given))
+    except grpc.RpcError as error:
+        return error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    return False
+
+
+def refused_by(loaded, given):
+    """Whether a model that MLflow loaded finds the input wrong."""
+    try:
+        loaded.predict(given)
+    except ValueError:
+        return True
+    return False
 
 
 def graphs(service, work, releases):
