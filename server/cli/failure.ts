@@ -64,6 +64,9 @@ function adviceFor(error: ApiError): string | undefined {
     default:
   }
   switch (error.code) {
+    case Code.RESOURCE_EXHAUSTED:
+      // What gRPC itself says of a message has no reason.
+      return error.reason ? undefined : "send less at a time, or start the server with a larger --max-message-bytes";
     case Code.UNAVAILABLE:
       return "start a server with: modelwire serve; or name another one with --address";
     case Code.UNIMPLEMENTED:

@@ -213,3 +213,11 @@ test("a task that does not exist is refused before anything is sent", async () =
   expect([code, stderr]).toEqual([1, expect.stringContaining("header.task: must be one of llm/v1/chat, ")]);
   expect((await run(["models", "list"])).stdout).not.toContain("FAILED");
 });
+
+test("an input beyond gRPC's largest message says what to do", async () => {
+  const { code, stderr } = await run(
+    ["predict", "wrapper", "--input", "-"],
+    JSON.stringify({ prompt: "x".repeat(5 << 20) }),
+  );
+  expect([code, stderr]).toEqual([1, expect.stringContaining("a larger --max-message-bytes")]);
+});
