@@ -4,6 +4,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Template } from "@huggingface/jinja";
+import { renderBounded } from "./bounded-template.ts";
 import { TemplateFailedError, TemplateInvalidError, TemplateMissingError } from "./errors.ts";
 
 export interface TemplateMessage {
@@ -57,7 +58,7 @@ export class ChatTemplate {
    */
   render(messages: readonly TemplateMessage[], variables: Readonly<Record<string, unknown>> = {}): string {
     try {
-      return this.#template.render({ ...variables, messages, add_generation_prompt: true });
+      return renderBounded(this.#template, { ...variables, messages, add_generation_prompt: true });
     } catch (error) {
       throw new TemplateFailedError(
         `The chat template of the model refuses these messages: ${(error as Error).message}`,

@@ -59,4 +59,31 @@ describe("a chat template", () => {
     const template = new ChatTemplate("{{ bos_token }}{{ messages[0]['content'] }}{{ add_generation_prompt }}");
     expect(template.render(messages, { bos_token: "<s>" })).toBe("<s>hitrue");
   });
+
+  test.each([
+    ["a range that would end the process", "{% for i in range(1000000000) %}x{% endfor %}", /more than 100000 items/],
+    ["an endless range", "{{ range(0, 1 / 0) }}", /more than 100000 items/],
+    ["lists that double", `{% set n = namespace(a=[1]) %}${"{% set n.a = n.a + n.a %}".repeat(40)}`, /100000 items/],
+    ["texts that double", `{% set n = namespace(a="x") %}${"{% set n.a = n.a ~ n.a %}".repeat(40)}`, /characters/],
+    ["loops within loops", loops(3, "x"), /longer than 2000 ms/],
+    ["empty loops within loops", loops(3, ""), /longer than 2000 ms/],
+    ["a macro that calls itself", "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", /refuses these messages/],
+  ])("with %s fails in bounded time", (_, source, message) => {
+    const template = new ChatTemplate(source);
+    expect(() => template.render(messages)).toThrow(
+      expect.toSatisfy((error) => error instanceof TemplateFailedError && message.test(error.message)),
+    );
+  });
+
+  test("has what Jinja and Hugging Face give it: range, strftime_now, raise_exception, constants in both spellings", () => {
+    const source =
+      "{{ range(3) }} {{ range(1, 6, 2) }} {{ range(2, 0, -1) }} {{ range(2, 0) }} {{ strftime_now('%Y') | length }} {{ true == True and none is none }}";
+    expect(new ChatTemplate(source).render(messages)).toBe("[0, 1, 2] [1, 3, 5] [2, 1] [] 4 true");
+    expect(() => new ChatTemplate("{{ raise_exception('no') }}").render(messages)).toThrow(/no$/);
+  });
 });
+
+/** Loops of a hundred thousand rounds within each other. */
+function loops(depth: number, body: string): string {
+  return `${"{% for i in range(100000) %}".repeat(depth)}${body}${"{% endfor %}".repeat(depth)}`;
+}
