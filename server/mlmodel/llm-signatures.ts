@@ -2,13 +2,13 @@
 // so it is found by what must be there. It never knows a model.
 import type { DataType, ScalarName, Schema, Signature } from "./schema.ts";
 
-export type LlmTask = "llm/v1/chat" | "llm/v1/completions" | "llm/v1/embeddings";
+export type SignatureTask = "llm/v1/chat" | "llm/v1/completions" | "llm/v1/embeddings";
 
 /**
  * The task, or undefined. The input that it names must be the only required one, and the output must be the answer of
  * OpenAI's API: a column called `prompt` or `messages` alone says nothing.
  */
-export function taskOfSignature({ inputs, outputs, params }: Signature): LlmTask | undefined {
+export function taskOfSignature({ inputs, outputs, params }: Signature): SignatureTask | undefined {
   if (inputs === undefined || outputs === undefined || (params !== undefined && params.length > 0)) return undefined;
   const input = onlyRequired(inputs);
   const output = columnsOf(outputs);
