@@ -41,7 +41,7 @@ export type PredictRequest = Message<"modelwire.inference.v1.PredictRequest"> & 
   input?: DataInput | undefined;
 
   /**
-   * Parameters, as the signature lists them.
+   * Parameters, as the signature lists them. INVALID_ARGUMENT when a JSON input holds parameters, too.
    *
    * @generated from field: modelwire.signatures.v1.ObjectValue params = 3;
    */
@@ -160,7 +160,7 @@ export type StreamPredictRequest = Message<"modelwire.inference.v1.StreamPredict
   input?: DataInput | undefined;
 
   /**
-   * Parameters, as the signature lists them.
+   * Parameters, as the signature lists them. INVALID_ARGUMENT when a JSON input holds parameters, too.
    *
    * @generated from field: modelwire.signatures.v1.ObjectValue params = 3;
    */
@@ -250,8 +250,9 @@ export const TextDeltaSchema: GenMessage<TextDelta> = /*@__PURE__*/
  * PredictionService asks any served model, by its signature. A model that is not loaded yet is loaded first.
  *
  * An ONNX LLM takes `{"messages": […]}` (a chat, answered in OpenAI's shape when its signature is that of a chat model) or
- * `{"prompt": "…"}` (text that goes to the model as it is, special tokens included, and is continued). A plain ONNX model
- * takes tables or tensors, and gives what MLflow's onnx flavor gives.
+ * `{"prompt": "…"}` (text that goes to the model as it is, special tokens included, and is continued). Beside them, as
+ * columns or parameters that the signature knows, it takes temperature, max_tokens, stop, n, top_p, top_k and seed. A
+ * plain ONNX model takes tables or tensors, and gives what MLflow's onnx flavor gives.
  *
  * @generated from service modelwire.inference.v1.PredictionService
  */
