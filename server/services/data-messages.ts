@@ -1,6 +1,6 @@
 // Python's data ⇄ messages of the wire. What cannot be said on one side is refused with the place where it stands.
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { NullValue } from "@bufbuild/protobuf/wkt";
+import { NullValue, type Timestamp } from "@bufbuild/protobuf/wkt";
 import {
   type DataInput,
   type DataOutput,
@@ -18,9 +18,13 @@ import {
   type ValueSchema,
 } from "@modelwire/proto";
 import { type Data, type DataMap, DateTime, type Dtype, NdArray, type NUMBER_BYTES, Table } from "../mlmodel/data.ts";
+import { canBeLists } from "../mlmodel/enforce/element-types.ts";
 import type { ScoringForm } from "../mlmodel/enforce/scoring-input.ts";
 import { scoringOutput } from "../mlmodel/enforce/scoring-output.ts";
 import { writePythonJson } from "../mlmodel/python-json.ts";
+
+/** Numpy's most. */
+const MAX_DIMENSIONS = 64;
 
 const DTYPES: Readonly<Record<TensorType, Dtype | undefined>> = {
   [TensorType.UNSPECIFIED]: undefined,
@@ -59,6 +63,11 @@ export function dataMap(object: ObjectValue | undefined, field: string): DataMap
   const map = reader.object(object, field);
   reader.check();
   return map;
+}
+
+/** What google.protobuf.Timestamp allows, and Python's datetime can hold. */
+function isTimestamp({ seconds, nanos }: Timestamp): boolean {
+  return seconds >= -62_135_596_800n && seconds <= 253_402_300_799n && nanos >= 0 && nanos <= 999_999_999;
 }
 
 /** Reads messages and gathers what is wrong with them. They are no more than 100 deep, which protobuf-es sees to. */
@@ -107,6 +116,8 @@ class Reader {
       case "nullValue":
         return null;
       case "datetimeValue":
+        if (!isTimestamp(kind.value))
+          return this.#wrong(field, "must be a time from the year 1 to 9999, with nanos from 0 to 999999999");
         return new DateTime(kind.value.seconds * 1_000_000_000n + BigInt(kind.value.nanos));
       case "listValue":
         return this.list(kind.value, field);
@@ -154,9 +165,20 @@ class Reader {
       this.#wrong(`${field}.type`, "is missing or unknown: give one of TensorType");
       return undefined;
     }
+    if (tensor.shape.length > MAX_DIMENSIONS) {
+      this.#wrong(`${field}.shape`, `must have at most ${MAX_DIMENSIONS} sizes, got ${tensor.shape.length}`);
+      return undefined;
+    }
     const shape = tensor.shape.map(Number);
     if (shape.some((size) => !Number.isSafeInteger(size) || size < 0)) {
       this.#wrong(`${field}.shape`, `must hold sizes of 0 or more, got [${tensor.shape.join(", ")}]`);
+      return undefined;
+    }
+    if (!canBeLists(shape)) {
+      this.#wrong(
+        `${field}.shape`,
+        `says that there are no items, in more than a million lists, got [${tensor.shape.join(", ")}]`,
+      );
       return undefined;
     }
     try {

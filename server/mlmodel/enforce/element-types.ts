@@ -1,5 +1,6 @@
 // numpy's element types: their kinds and widths, and how one item of an array is read or written. It never knows what
 // an array is for.
+import { ApiError } from "@modelwire/proto";
 import { type Data, DateTime, type Dtype, NdArray, NUMBER_BYTES, type NumberDtype } from "../data.ts";
 
 /** numpy's letter for a family of types; V for what numpy knows only as bytes. */
@@ -74,8 +75,22 @@ export function itemAt(array: NdArray, at: number): Data {
   return isNumeric(array.dtype) ? reader(array.dtype, array.bytes)(at) : (array.items[at] ?? null);
 }
 
-/** `array.tolist()`. */
+/** An array without items may be of any size for nothing, and be more lists than there is memory. */
+const MAX_EMPTY_LISTS = 1_000_000;
+
+/** Whether an array of this shape can be taken apart into lists. */
+export function canBeLists(shape: readonly number[]): boolean {
+  const empty = shape.indexOf(0);
+  return empty < 0 || shape.slice(0, empty).reduce((product, each) => product * each, 1) <= MAX_EMPTY_LISTS;
+}
+
+/** `array.tolist()`. @throws ApiError LIMIT_EXCEEDED for an array without items that would be a million lists. */
 export function toList(array: NdArray): Data {
+  if (!canBeLists(array.shape))
+    throw new ApiError(
+      "LIMIT_EXCEEDED",
+      `an array of shape [${array.shape.join(", ")}] has no items, but too many lists to be written; ask with tensors`,
+    );
   const items = itemsOf(array);
   const nest = (depth: number, from: number): Data => {
     const length = array.shape[depth];
