@@ -123,11 +123,14 @@ export function toGrpcStatus(error: ApiError, trailers = new Metadata()) {
   const details = [
     anyPack(
       ErrorInfoSchema,
-      create(ErrorInfoSchema, { reason: error.reason, domain: ERROR_DOMAIN, metadata: { ...error.metadata } }),
+      create(ErrorInfoSchema, { reason: error.reason, domain: ERROR_DOMAIN, metadata: clipped(error.metadata) }),
     ),
   ];
   if (error.resource) {
-    const value = create(ResourceInfoSchema, { resourceType: error.resource.type, resourceName: error.resource.name });
+    const value = create(ResourceInfoSchema, {
+      resourceType: error.resource.type,
+      resourceName: clip(error.resource.name, 256),
+    });
     details.push(anyPack(ResourceInfoSchema, value));
   }
   if (error.retryAfterMs !== undefined)
@@ -139,7 +142,7 @@ export function toGrpcStatus(error: ApiError, trailers = new Metadata()) {
       anyPack(
         QuotaFailureSchema,
         create(QuotaFailureSchema, {
-          violations: [{ subject: error.resource?.name ?? "", description: error.message }],
+          violations: [{ subject: clip(error.resource?.name ?? "", 256), description: clip(error.message, 512) }],
         }),
       ),
     );
@@ -152,21 +155,31 @@ export function toGrpcStatus(error: ApiError, trailers = new Metadata()) {
     );
   let bytes = encode();
   const all = violations.length;
-  while (bytes.length > MAX_DETAILS_BYTES && violations.length > 1) {
-    violations = violations.slice(0, Math.floor(violations.length / 2));
-    violations.push({ field: "", description: `${all - violations.length} further violations are left out here` });
+  while (bytes.length > MAX_DETAILS_BYTES && violations.length > 0) {
+    const kept = Math.floor(violations.length / 2);
+    if (kept > 0) {
+      violations = violations.slice(0, kept);
+      violations.push({ field: "", description: `${all - kept} further violations are left out here` });
+    }
     if (violations.length <= 2)
       violations = violations.map((v) => ({ field: clip(v.field, 256), description: clip(v.description, 512) }));
     bytes = encode();
     if (violations.length <= 2) break;
   }
-  if (bytes.length <= MAX_DETAILS_BYTES) trailers.set(DETAILS_TRAILER, Buffer.from(bytes));
+  // Whatever else is too long, the cause for programs gets through.
+  if (bytes.length > MAX_DETAILS_BYTES)
+    bytes = toBinary(StatusSchema, create(StatusSchema, { code: error.code, details: details.slice(0, 1) }));
+  trailers.set(DETAILS_TRAILER, Buffer.from(bytes));
   return { code: error.code, details: message, metadata: trailers };
 }
 
 function badRequest(violations: readonly FieldViolation[]) {
   if (violations.length === 0) return [];
   return [anyPack(BadRequestSchema, create(BadRequestSchema, { fieldViolations: violations.map((v) => ({ ...v })) }))];
+}
+
+function clipped(metadata: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(metadata).map(([key, value]) => [key, clip(value, 1024)]));
 }
 
 function clip(text: string, length: number): string {

@@ -87,6 +87,21 @@ test("server error: hundreds of violations stay under the size of trailers, and 
   expect(error.violations.at(-1)?.description).toContain(`${900 - named} further violations`);
 });
 
+test.each([
+  ["one long violation", "x", { violations: [{ field: "f".repeat(9000), description: "d".repeat(9000) }] }],
+  ["a long name", "x", { resource: { type: "model", name: "n".repeat(9000) } }],
+  ["long metadata", "x", { metadata: { path: "p".repeat(9000) } }],
+  ["a long message", "\u20ac".repeat(9000), { resource: { type: "model", name: "n" } }],
+])("server error: with %s the reason still arrives", async (_, message, options) => {
+  const client = await start({
+    async unary() {
+      throw new ApiError("LIMIT_EXCEEDED", message, options);
+    },
+  });
+  const error = (await client.unary({}).catch((e: unknown) => e)) as ApiError;
+  expect(error.reason).toBe("LIMIT_EXCEEDED");
+});
+
 test("server error: what is no ApiError becomes INTERNAL, with its stack in the log and not on the wire", async () => {
   const client = await start({
     async unary() {
