@@ -16,6 +16,8 @@ export const MAX_SIGNATURE_BYTES = 2 << 20;
 
 /** Of all params, tags and metadata: they go into every message about the model. */
 const MAX_ENTRY_BYTES = 1 << 20;
+/** Of the same: each is a row of the database, and fifty thousand of them hold everybody up for seconds. */
+const MAX_ENTRIES = 10_000;
 const MAX_STEP = 2n ** 63n - 1n;
 
 /** @throws ApiError INVALID_FIELD with every problem. */
@@ -45,6 +47,11 @@ export function checkHeader(header: LogModelHeader): void {
       if (key === "" || key.length > MAX.key)
         problem(`${field}["${key.slice(0, 50)}"]`, `must have a key of 1 to ${MAX.key} characters`);
   const entries = [header.params, header.tags, header.metadata].flatMap((map) => Object.entries(map).flat());
+  if (entries.length > 2 * MAX_ENTRIES)
+    problem(
+      "params",
+      `are, with tags and metadata, ${entries.length / 2}, more than ${MAX_ENTRIES}: put data into files`,
+    );
   const bytes = entries.reduce((sum, text) => sum + Buffer.byteLength(text), 0);
   if (bytes > MAX_ENTRY_BYTES)
     problem(

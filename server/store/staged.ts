@@ -70,7 +70,10 @@ async function readText(folder: string, name: string): Promise<string> {
   try {
     const { size } = await file.stat();
     if (size > MAX_TEXT_BYTES) throw invalid(`has a ${name} of ${size} bytes, more than ${MAX_TEXT_BYTES}`);
-    return await file.readFile("utf8");
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(await file.readFile());
+  } catch (error) {
+    if (error instanceof TypeError) throw invalid(`has a ${name} that is no UTF-8`);
+    throw error;
   } finally {
     await file.close();
   }

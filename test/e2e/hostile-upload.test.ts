@@ -255,3 +255,12 @@ test("a client that cancels in the middle leaves nothing", async () => {
   // The server hears of it a moment after the client; the row says when it is through.
   while ((await failedModels()) === 0);
 });
+
+test("an MLmodel or genai_config.json that is no UTF-8 is refused, not read with its letters replaced", async () => {
+  const wrong = new Uint8Array([...new TextEncoder().encode("flavors: {}\nx: "), 0xff, 0x0a]);
+  for (const name of ["MLmodel", "genai_config.json"]) {
+    const error = await refused([header, ...file(name, wrong)]);
+    expect(error.reason).toBe("MODEL_INVALID");
+    expect(error.message).toContain(`${name} that is no UTF-8`);
+  }
+});
