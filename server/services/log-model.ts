@@ -1,9 +1,10 @@
 // What a folder that has been uploaded becomes: looks into it, finds signature and example, and says which files make it
 // an MLflow model. It decides nothing about bytes and rows.
-import { type FieldViolation, invalidFields, type LogModelHeader } from "@modelwire/proto";
+import { ApiError, type FieldViolation, invalidFields, type LogModelHeader } from "@modelwire/proto";
 import type { InferenceHost } from "../inference/host.ts";
 import type { Data } from "../mlmodel/data.ts";
 import { enforceInput } from "../mlmodel/enforce/enforce.ts";
+import { readScoringInput } from "../mlmodel/enforce/scoring-input.ts";
 import { inferSignature } from "../mlmodel/infer.ts";
 import { inputExampleFiles } from "../mlmodel/input-example.ts";
 import {
@@ -144,14 +145,16 @@ async function finishOnnx(
 ): Promise<Finished> {
   const path = `${folder}/${graph}`;
   const report = await host.inspectGraph(path).catch((error) => Promise.reject(fromInference(error)));
-  const example = exampleIn(header);
   const given = header.signature && readSignature(givenSignature(header));
   const warnings = [...report.warnings];
   let signature = given ?? graphSignature(report.inputs, report.outputs);
+  const said = exampleIn(header);
+  const example = asTensors(said, signature);
   if (example !== undefined) {
-    const input = given ?? inferSignature({ input: example }).signature;
+    const fits = given !== undefined || example !== said;
+    const input = fits ? signature : inferSignature({ input: example }).signature;
     const output = await tryOut(host, identity.modelId, path, input, example, signal);
-    if (!given) {
+    if (!fits) {
       const inferred = inferSignature({ input: example, output });
       warnings.push(...inferred.warnings);
       signature = inferred.signature;
@@ -165,6 +168,30 @@ async function finishOnnx(
     example: example === undefined ? undefined : inputExampleFiles(example),
   });
   return { texts, at: "", warnings };
+}
+
+/**
+ * JSON has no tensors: nested lists become those that the signature speaks of, as MLflow's scoring server reads `inputs`.
+ * Everything else stays what it is, and so does what does not fit.
+ */
+function asTensors(example: Data | undefined, { inputs }: Signature): Data | undefined {
+  if (inputs?.kind !== "tensors" || !isLists(example)) return example;
+  try {
+    const { data } = readScoringInput(
+      { form: "inputs", value: example },
+      { inputs, outputs: undefined, params: undefined },
+    );
+    return enforceInput(inputs, data, { strict: true }).data;
+  } catch (error) {
+    if (error instanceof ApiError) return example;
+    throw error;
+  }
+}
+
+/** A list that is no list of rows, or an object of such lists. */
+function isLists(example: Data | undefined): example is Data {
+  if (example instanceof Map) return example.size > 0 && [...example.values()].every(Array.isArray);
+  return Array.isArray(example) && !example.some((item) => item instanceof Map);
 }
 
 /** The graph's answer to the example: an example that the model does not take would help nobody. */

@@ -1,6 +1,6 @@
 // Predictions through the real service and the real client: an ONNX LLM in its three tasks, plain ONNX models, and the
 // signatures and tokens beside them.
-import { cp, mkdir, rm } from "node:fs/promises";
+import { cp, mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ApiError, type ModelwireClient } from "@modelwire/client";
@@ -71,6 +71,23 @@ async function refused(call: Promise<unknown>): Promise<ApiError> {
   if (!(error instanceof ApiError)) throw new Error(`it was not refused: ${error}`);
   return error;
 }
+
+test.each([[[[5.1, 3.5, 1.4, 0.2]]], [{ X: [[5.1, 3.5, 1.4, 0.2]] }]])(
+  "nested lists are an example of tensors for a graph: %j",
+  async (inputExample) => {
+    const { model } = await client.models.log(join(work, "iris"), { name: "iris-with-example", inputExample });
+    const X = { name: "X", type: "tensor", "tensor-spec": { dtype: "float32", shape: [-1, 4] } };
+    expect(JSON.parse(model?.signature?.inputs ?? "")).toEqual([X]);
+    const copy = join(work, `copy-${model?.modelId}`);
+    await client.models.download(model?.modelId ?? "", copy);
+    expect(JSON.parse(await readFile(join(copy, "input_example.json"), "utf8"))).toEqual({
+      X: [[5.099999904632568, 3.5, 1.399999976158142, 0.20000000298023224]],
+    });
+    expect(await readFile(join(copy, "MLmodel"), "utf8")).toContain("type: ndarray");
+    const serving = await readFile(join(copy, "serving_input_example.json"), "utf8");
+    expect((await ask(model?.modelId ?? "", serving)).body.predictions.label).toEqual([0]);
+  },
+);
 
 describe("a chat model", () => {
   test("answers in OpenAI's shape, with usage", async () => {

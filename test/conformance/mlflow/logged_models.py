@@ -202,6 +202,16 @@ def graphs(service, work, releases):
         ours = json.loads(service.predict(bare["modelId"], body)[0])["predictions"]
         check(f"{name}: the same predictions from tensors", close(ours, theirs), (ours, theirs))
 
+        lists = {key: value[:1].tolist() for key, value in tensors.items()}
+        kept = service.log(folder, name=name, inputExample=json.dumps(lists))["model"]
+        loaded = mlflow.pyfunc.load_model(kept["modelUri"])
+        read = loaded.input_example
+        same = all(np.array_equal(read[key], value[:1]) and read[key].dtype == value.dtype for key, value in tensors.items())
+        check(f"{name}: lists as an example are tensors in Python", same and loaded.metadata.signature == mlflow.models.get_model_info(bare["modelUri"]).signature, read)
+        theirs = releases.predict(kept, {"tensors": lists})
+        ours = json.loads(service.predict(kept["modelId"], json.dumps({"inputs": lists}))[0])["predictions"]
+        check(f"{name}: and give the same predictions", close(ours, theirs), (ours, theirs))
+
         shaped = service.log(folder, name=name, inputExample=json.dumps({"columns": COLUMNS, "data": ROWS[:1]}))["model"]
         loaded = mlflow.pyfunc.load_model(shaped["modelUri"])
         check(f"{name}: an example of columns gives a signature of columns", [c.name for c in loaded.metadata.signature.inputs] == COLUMNS, loaded.metadata.signature)
