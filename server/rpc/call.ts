@@ -5,6 +5,7 @@ import { Metadata, type ServerErrorResponse, type StatusObject, status } from "@
 import { ApiError, toGrpcStatus } from "@modelwire/proto";
 import type { Logger } from "pino";
 import { type CallContext, REQUEST_ID_KEY, requestIdOf } from "./context.ts";
+import { Turns } from "./turns.ts";
 
 /** The part of a grpc-js server call that does not depend on its kind. */
 export interface AnyServerCall {
@@ -24,7 +25,13 @@ const DEADLINE_SLACK_MS = 100;
 
 /** The running calls of a server. */
 export class RunningCalls {
+  readonly turns: Turns;
   readonly #abort = new Set<AbortController>();
+
+  /** @param largeBytes How many bytes of large requests are worked on at a time. */
+  constructor(largeBytes: number) {
+    this.turns = new Turns(largeBytes);
+  }
 
   get size(): number {
     return this.#abort.size;

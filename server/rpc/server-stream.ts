@@ -5,7 +5,7 @@ import type { Handler, RequestOf, ResponseOf } from "@modelwire/proto";
 import type { Logger } from "pino";
 import type { RunningCalls } from "./call.ts";
 import type { CallContext } from "./context.ts";
-import { readable } from "./unreadable.ts";
+import { withRequest } from "./unreadable.ts";
 
 export function serverStream<M extends DescMethod & { methodKind: "server_streaming" }>(
   method: M,
@@ -17,15 +17,17 @@ export function serverStream<M extends DescMethod & { methodKind: "server_stream
     void running.run(
       call,
       log,
-      async ({ signal, ...rest }) => {
-        // Leaving the loop by any way runs the handler's `finally`: a client that left frees what its call held.
-        for await (const message of handler(readable(call.request), { signal, ...rest })) {
+      (context) =>
+        withRequest(call.request, running.turns, context.signal, async (request) => {
+          const { signal } = context;
+          // Leaving the loop by any way runs the handler's `finally`: a client that left frees what its call held.
+          for await (const message of handler(request, context)) {
+            signal.throwIfAborted();
+            if (!call.write(create(method.output, message) as ResponseOf<M>)) await drained(call, signal);
+          }
           signal.throwIfAborted();
-          if (!call.write(create(method.output, message) as ResponseOf<M>)) await drained(call, signal);
-        }
-        signal.throwIfAborted();
-        call.end();
-      },
+          call.end();
+        }),
       // Not end(): that would report OK.
       (error) => void call.emit("error", error),
     );

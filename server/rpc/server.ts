@@ -16,6 +16,9 @@ import { withUnreadable } from "./unreadable.ts";
 /** How long handlers have, once aborted, to send their last words before connections are cut. */
 const CUT_MS = 1000;
 
+/** How many requests of the largest size are worked on at a time. */
+const LARGEST_AT_ONCE = 2;
+
 export interface RpcServerOptions {
   log: Logger;
   /** Largest message taken or sent, in bytes. 4 MiB. */
@@ -28,7 +31,7 @@ export interface RpcServerOptions {
 
 export class RpcServer {
   readonly health = new HealthService();
-  readonly #running = new RunningCalls();
+  readonly #running: RunningCalls;
   readonly #services: DescService[] = [];
   readonly #server: Server;
   readonly #options: RpcServerOptions;
@@ -36,6 +39,7 @@ export class RpcServer {
   constructor(options: RpcServerOptions) {
     this.#options = options;
     const maxMessageBytes = options.maxMessageBytes ?? 4 << 20;
+    this.#running = new RunningCalls(LARGEST_AT_ONCE * maxMessageBytes);
     this.#server = new Server({
       "grpc.max_receive_message_length": maxMessageBytes,
       "grpc.max_send_message_length": maxMessageBytes,

@@ -5,7 +5,7 @@ import type { Handler, RequestOf, ResponseOf } from "@modelwire/proto";
 import type { Logger } from "pino";
 import type { RunningCalls } from "./call.ts";
 import type { CallContext } from "./context.ts";
-import { readable } from "./unreadable.ts";
+import { withRequest } from "./unreadable.ts";
 
 export function unary<M extends DescMethod & { methodKind: "unary" }>(
   method: M,
@@ -17,8 +17,10 @@ export function unary<M extends DescMethod & { methodKind: "unary" }>(
     void running.run(
       call,
       log,
-      async (context) =>
-        callback(null, create(method.output, await handler(readable(call.request), context)) as ResponseOf<M>),
+      (context) =>
+        withRequest(call.request, running.turns, context.signal, async (request) =>
+          callback(null, create(method.output, await handler(request, context)) as ResponseOf<M>),
+        ),
       (error) => callback(error),
     );
 }
