@@ -18,7 +18,7 @@ export class Turns {
 
   /**
    * Waits, first come first served, until `bytes` more may go on.
-   * @returns what gives them back
+   * @returns what gives them back; a second call does nothing
    * @throws the signal's reason
    */
   take(bytes: number, signal: AbortSignal): Promise<() => void> {
@@ -33,13 +33,16 @@ export class Turns {
         bytes: Math.min(bytes, this.#bytes),
         start: () => {
           signal.removeEventListener("abort", leave);
-          // What came in the meantime, a health check for one, goes first.
-          resolve(() =>
+          let given = false;
+          resolve(() => {
+            if (given) return;
+            given = true;
+            // What came in the meantime, a health check for one, goes first.
             setImmediate(() => {
               this.#taken -= waiter.bytes;
               this.#startNext();
-            }),
-          );
+            });
+          });
         },
       };
       signal.addEventListener("abort", leave, { once: true });

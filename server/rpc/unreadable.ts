@@ -45,19 +45,20 @@ export function withUnreadable(definition: ServiceDefinition): ServiceDefinition
 }
 
 /**
- * Does `work` on a request; a large one waits for its turn, and is decoded then.
+ * Does `work` on a request; a large one waits for its turn, and is decoded then. `work` may give the turn back before it
+ * is through, when it has made of the request what it needs.
  * @throws ApiError INVALID_FIELD for a request that could not be decoded.
  */
 export async function withRequest<T>(
   request: T,
   turns: Turns,
   signal: AbortSignal,
-  work: (request: T) => Promise<void>,
+  work: (request: T, giveBack: () => void) => Promise<void>,
 ): Promise<void> {
-  if (!(request instanceof Undecoded)) return await work(readable(request));
+  if (!(request instanceof Undecoded)) return await work(readable(request), () => {});
   const giveBack = await turns.take(request.bytes.length, signal);
   try {
-    await work(readable(request.decode(request.bytes) as T));
+    await work(readable(request.decode(request.bytes) as T), giveBack);
   } finally {
     giveBack();
   }

@@ -48,6 +48,26 @@ test("a stream that has ended lets the next large request go on, and so does one
   }
 });
 
+test("streams that nobody reads do not hold up large requests of others", async () => {
+  const begun = deferred<void>();
+  let streams = 0;
+  echo = await startEcho({
+    async *serverStream({ text }) {
+      streams += 1;
+      if (streams === 2) begun.resolve();
+      for (let index = 0; ; index += 1) yield { text, index };
+    },
+  });
+  const stop = new AbortController();
+  const unread = [1, 2].map(() =>
+    echo.client.serverStream({ text: LARGE }, { signal: stop.signal })[Symbol.asyncIterator](),
+  );
+  for (const stream of unread) await stream.next();
+  await begun.promise;
+  expect((await echo.client.unary({ text: LARGE }, { timeoutMs: 10_000 })).text).toBe(LARGE);
+  stop.abort();
+});
+
 async function all(messages: AsyncIterable<{ readonly text: string }>): Promise<string[]> {
   const texts: string[] = [];
   for await (const { text } of messages) texts.push(text);
