@@ -1,9 +1,9 @@
 // The files that tell Python which environment a model wants: requirements.txt, conda.yaml, python_env.yaml and
 // constraints.txt, in MLflow's layout and read as MLflow reads them. It knows no model, and installs nothing.
 import { ApiError } from "@modelwire/proto";
-import { readYaml } from "./yaml-read.ts";
-import { isYamlMap, type YamlMap, type YamlValue } from "./yaml-value.ts";
-import { writeYaml } from "./yaml-write.ts";
+import { readYaml } from "./yaml/read.ts";
+import { isYamlMap, type YamlMap, type YamlValue } from "./yaml/value.ts";
+import { writeYaml } from "./yaml/write.ts";
 
 /** The Python release that the environment files name: the newest that MLflow 3.17.2 and the loader were run with. */
 export const PYTHON_VERSION = "3.11.9";

@@ -1,14 +1,14 @@
 // The example of an input that lies beside a model: input_example.json, the same as a scoring request, and what the
 // MLmodel file says of them; written as MLflow 3.17.2 writes them, and read as it reads them. It never knows a disk.
 import { ApiError } from "@modelwire/proto";
-import { type Data, type DataMap, DateTime, type Dtype, NdArray, Table } from "./data.ts";
-import { itemsOf } from "./enforce/element-types.ts";
+import { type Data, type DataMap, DateTime, type Dtype, NdArray, Table } from "./data/data.ts";
+import { itemsOf } from "./data/element-types.ts";
+import { isoDatetime } from "./data/python-datetime.ts";
+import { JsonError, parsePythonJson, writePythonJson } from "./data/python-json.ts";
+import { denseArray } from "./data/sparse-matrix.ts";
 import { readScoringInput } from "./enforce/scoring-input.ts";
-import { isoDatetime } from "./python-datetime.ts";
-import { JsonError, parsePythonJson, writePythonJson } from "./python-json.ts";
 import type { Signature } from "./schema.ts";
-import { denseArray } from "./sparse-matrix.ts";
-import type { YamlMap } from "./yaml-value.ts";
+import type { YamlMap } from "./yaml/value.ts";
 
 const EXAMPLE_FILE = "input_example.json";
 const SERVING_FILE = "serving_input_example.json";

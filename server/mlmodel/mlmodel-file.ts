@@ -1,13 +1,13 @@
 // The MLmodel file: read into what the server needs of it, with everything else kept, and written as MLflow writes it.
 // It knows no other file of the model.
 import { ApiError } from "@modelwire/proto";
-import { readSignature, writeSignature } from "./schema-json.ts";
-import type { SignatureJson } from "./signature.ts";
-import { readYaml } from "./yaml-read.ts";
-import { isYamlKey, isYamlMap, type YamlMap, type YamlValue } from "./yaml-value.ts";
-import { writeYaml } from "./yaml-write.ts";
+import { readSignature, writeSignature } from "./signature/schema-json.ts";
+import type { SignatureJson } from "./signature/task-signatures.ts";
+import { readYaml } from "./yaml/read.ts";
+import { isYamlKey, isYamlMap, type YamlMap, type YamlValue } from "./yaml/value.ts";
+import { writeYaml } from "./yaml/write.ts";
 
-export type { YamlMap } from "./yaml-value.ts";
+export type { YamlMap } from "./yaml/value.ts";
 
 export interface Mlmodel {
   /** Flavor name to its entries. Python ignores those that it does not know. */

@@ -12,7 +12,7 @@ import {
 import type { InputExample } from "./input-example.ts";
 import { LOADER_MODULE, LOADER_SOURCE } from "./loader/loader.ts";
 import { type Mlmodel, writeMlmodel, type YamlMap } from "./mlmodel-file.ts";
-import type { SignatureJson } from "./signature.ts";
+import type { SignatureJson } from "./signature/task-signatures.ts";
 
 /** Name of our flavor. Python knows nothing of it and goes by python_function. */
 export const GENAI_FLAVOR = "onnxruntime_genai";

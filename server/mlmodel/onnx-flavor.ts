@@ -1,11 +1,11 @@
 // What MLflow's onnx flavor does around a graph: what it feeds for the data that it is given, the form of what it gives
 // back, its session options, and a signature for a model that has none. It never runs a graph.
 import { ApiError } from "@modelwire/proto";
-import { type Data, type DataMap, type Dtype, NdArray, Table, type TableColumn } from "./data.ts";
-import { pythonFloat } from "./python-json.ts";
+import { type Data, type DataMap, type Dtype, NdArray, Table, type TableColumn } from "./data/data.ts";
+import { pythonFloat } from "./data/python-json.ts";
+import { objectsOf, tableValues, toFloat32 } from "./data/table-values.ts";
 import type { Schema, Signature, TensorSpec } from "./schema.ts";
-import { objectsOf, tableValues, toFloat32 } from "./table-values.ts";
-import { isYamlMap, type YamlMap, type YamlValue } from "./yaml-value.ts";
+import { isYamlMap, type YamlMap, type YamlValue } from "./yaml/value.ts";
 
 /** An input or output of a graph; the type is ONNX's name, "" for what is no tensor. */
 export interface GraphValue {

@@ -1,5 +1,5 @@
 // What a signature says, taken apart. Reading, writing and printing it are in files of their own.
-import type { Data } from "./data.ts";
+import type { Data } from "./data/data.ts";
 
 export type ScalarName = "boolean" | "integer" | "long" | "float" | "double" | "string" | "binary" | "datetime";
 

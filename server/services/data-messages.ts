@@ -17,11 +17,19 @@ import {
   type Value,
   type ValueSchema,
 } from "@modelwire/proto";
-import { type Data, type DataMap, DateTime, type Dtype, NdArray, type NUMBER_BYTES, Table } from "../mlmodel/data.ts";
-import { canBeLists } from "../mlmodel/enforce/element-types.ts";
+import {
+  type Data,
+  type DataMap,
+  DateTime,
+  type Dtype,
+  NdArray,
+  type NUMBER_BYTES,
+  Table,
+} from "../mlmodel/data/data.ts";
+import { canBeLists } from "../mlmodel/data/element-types.ts";
+import { writePythonJson } from "../mlmodel/data/python-json.ts";
 import type { ScoringForm } from "../mlmodel/enforce/scoring-input.ts";
 import { scoringOutput } from "../mlmodel/enforce/scoring-output.ts";
-import { writePythonJson } from "../mlmodel/python-json.ts";
 
 /** Numpy's most. */
 const MAX_DIMENSIONS = 64;

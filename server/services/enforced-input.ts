@@ -1,6 +1,6 @@
 // A request's input and parameters, read in their form and held against a signature.
 import { invalidFields } from "@modelwire/proto";
-import { type Data, type DataMap, Table } from "../mlmodel/data.ts";
+import { type Data, type DataMap, Table } from "../mlmodel/data/data.ts";
 import { enforceInput } from "../mlmodel/enforce/enforce.ts";
 import { enforceParams } from "../mlmodel/enforce/params.ts";
 import { readScoringInput, type ScoringForm } from "../mlmodel/enforce/scoring-input.ts";

@@ -1,9 +1,9 @@
 // An example, from which a signature is to be found: taken as it stands, where a request's input would be turned into what
 // a model takes.
 import { invalidFields } from "@modelwire/proto";
-import type { Data, DataMap } from "../mlmodel/data.ts";
+import type { Data, DataMap } from "../mlmodel/data/data.ts";
+import { parsePythonJson } from "../mlmodel/data/python-json.ts";
 import { readScoringInput, type ScoringForm } from "../mlmodel/enforce/scoring-input.ts";
-import { parsePythonJson } from "../mlmodel/python-json.ts";
 
 /** A table in MLflow's file form of an input example. */
 const TABLE_KEYS = new Set(["columns", "data", "index"]);

@@ -2,7 +2,7 @@
 // the text alone.
 import { randomUUID } from "node:crypto";
 import type { Usage } from "../inference/host.ts";
-import type { Data, DataMap } from "../mlmodel/data.ts";
+import type { Data, DataMap } from "../mlmodel/data/data.ts";
 
 /** "text" is what MLflow's custom wrapper gives: prompt in, text out. */
 export type AnswerShape = "chat" | "completion" | "text";

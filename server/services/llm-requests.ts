@@ -2,7 +2,7 @@
 // options that MLflow and OpenAI use, and must never know how an answer is made.
 import { type FieldViolation, type GenerationOptions, invalidFields } from "@modelwire/proto";
 import type { ChatMessage, GenerateOptions } from "../inference/host.ts";
-import { type Data, type DataMap, NdArray, Table } from "../mlmodel/data.ts";
+import { type Data, type DataMap, NdArray, Table } from "../mlmodel/data/data.ts";
 import { scoringOutput } from "../mlmodel/enforce/scoring-output.ts";
 import { checkMessages, checkOptions } from "./chat-options.ts";
 

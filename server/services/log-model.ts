@@ -2,10 +2,9 @@
 // an MLflow model. It decides nothing about bytes and rows.
 import { ApiError, type FieldViolation, invalidFields, type LogModelHeader } from "@modelwire/proto";
 import type { InferenceHost } from "../inference/host.ts";
-import type { Data } from "../mlmodel/data.ts";
+import type { Data } from "../mlmodel/data/data.ts";
 import { enforceInput } from "../mlmodel/enforce/enforce.ts";
 import { readScoringInput } from "../mlmodel/enforce/scoring-input.ts";
-import { inferSignature } from "../mlmodel/infer.ts";
 import { inputExampleFiles } from "../mlmodel/input-example.ts";
 import {
   type LlmTask,
@@ -16,9 +15,10 @@ import {
 } from "../mlmodel/model-files.ts";
 import { graphSignature, onnxFeeds, onnxPrediction } from "../mlmodel/onnx-flavor.ts";
 import type { Signature } from "../mlmodel/schema.ts";
-import { readSignature, writeSignature } from "../mlmodel/schema-json.ts";
 import { servableOf } from "../mlmodel/servable.ts";
-import { chatSignature, completionsSignature, type SignatureJson } from "../mlmodel/signature.ts";
+import { inferSignature } from "../mlmodel/signature/infer.ts";
+import { readSignature, writeSignature } from "../mlmodel/signature/schema-json.ts";
+import { chatSignature, completionsSignature, type SignatureJson } from "../mlmodel/signature/task-signatures.ts";
 import type { ModelUpload, Staged } from "../store/model-store.ts";
 import { jsonExample } from "./example-data.ts";
 import { fromInference } from "./inference-errors.ts";

@@ -5,7 +5,7 @@ import { ApiError, type Model } from "@modelwire/proto";
 import type { GraphInfo, InferenceHost, LoadOptions, ModelInfo } from "../inference/host.ts";
 import { onnxOptions } from "../mlmodel/onnx-flavor.ts";
 import type { Signature } from "../mlmodel/schema.ts";
-import { readSignature } from "../mlmodel/schema-json.ts";
+import { readSignature } from "../mlmodel/signature/schema-json.ts";
 import type { HealthService } from "../rpc/health.ts";
 import type { ModelFolder, ModelStore } from "../store/model-store.ts";
 import { fromInference } from "./inference-errors.ts";

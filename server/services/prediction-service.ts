@@ -10,9 +10,9 @@ import {
   StreamPredictResponseSchema,
 } from "@modelwire/proto";
 import type { InferenceHost, Usage } from "../inference/host.ts";
-import type { Data } from "../mlmodel/data.ts";
-import { taskOfSignature } from "../mlmodel/llm-signatures.ts";
+import type { Data } from "../mlmodel/data/data.ts";
 import { onnxFeeds, onnxPrediction } from "../mlmodel/onnx-flavor.ts";
+import { taskOfSignature } from "../mlmodel/signature/task-of-signature.ts";
 import type { CallContext } from "../rpc/context.ts";
 import { dataMap, dataOutput, scoringForm } from "./data-messages.ts";
 import { type EnforcedInput, enforcedInput } from "./enforced-input.ts";

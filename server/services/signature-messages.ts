@@ -8,11 +8,11 @@ import {
   type SchemaSchema,
   type SignatureSchema,
 } from "@modelwire/proto";
-import { taskOfSignature } from "../mlmodel/llm-signatures.ts";
 import type { DataType, ScalarName, Schema, Signature } from "../mlmodel/schema.ts";
-import { writeSignature } from "../mlmodel/schema-json.ts";
-import { signatureText } from "../mlmodel/schema-text.ts";
-import type { SignatureJson } from "../mlmodel/signature.ts";
+import { writeSignature } from "../mlmodel/signature/schema-json.ts";
+import { signatureText } from "../mlmodel/signature/schema-text.ts";
+import { taskOfSignature } from "../mlmodel/signature/task-of-signature.ts";
+import type { SignatureJson } from "../mlmodel/signature/task-signatures.ts";
 import { valueMessage } from "./data-messages.ts";
 
 const SCALARS: Readonly<Record<ScalarName, ScalarType>> = {

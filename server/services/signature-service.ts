@@ -9,9 +9,9 @@ import {
   type ValidateInputRequest,
   ValidateInputResponseSchema,
 } from "@modelwire/proto";
-import { inferSignature } from "../mlmodel/infer.ts";
 import type { Signature } from "../mlmodel/schema.ts";
-import { readSignature } from "../mlmodel/schema-json.ts";
+import { inferSignature } from "../mlmodel/signature/infer.ts";
+import { readSignature } from "../mlmodel/signature/schema-json.ts";
 import type { CallContext } from "../rpc/context.ts";
 import type { ModelStore } from "../store/model-store.ts";
 import { dataMap, dataOutput, objectMessage, scoringForm } from "./data-messages.ts";

@@ -1,6 +1,6 @@
 // What a YAML file holds, as JSON that tells its kinds apart: the `coded` of test/conformance/mlflow/record_yaml.py.
-import { pythonFloat } from "../../server/mlmodel/python-json.ts";
-import { YamlFloat, YamlPairs, YamlSet, YamlTimestamp, type YamlValue } from "../../server/mlmodel/yaml-value.ts";
+import { pythonFloat } from "../../server/mlmodel/data/python-json.ts";
+import { YamlFloat, YamlPairs, YamlSet, YamlTimestamp, type YamlValue } from "../../server/mlmodel/yaml/value.ts";
 
 export type Coded =
   | null

@@ -5,10 +5,10 @@ import { describe, expect, test } from "vitest";
 import { readEnvironment } from "../../server/mlmodel/environment.ts";
 import { readInputExample } from "../../server/mlmodel/input-example.ts";
 import { asMlflowKeeps, readMlmodel, writeMlmodel } from "../../server/mlmodel/mlmodel-file.ts";
-import { readSignature, writeSignature } from "../../server/mlmodel/schema-json.ts";
-import { signatureText } from "../../server/mlmodel/schema-text.ts";
-import type { SignatureJson } from "../../server/mlmodel/signature.ts";
-import { isYamlMap } from "../../server/mlmodel/yaml-value.ts";
+import { readSignature, writeSignature } from "../../server/mlmodel/signature/schema-json.ts";
+import { signatureText } from "../../server/mlmodel/signature/schema-text.ts";
+import type { SignatureJson } from "../../server/mlmodel/signature/task-signatures.ts";
+import { isYamlMap } from "../../server/mlmodel/yaml/value.ts";
 import { encodeData } from "../conformance/mlflow/data-cases.ts";
 import { type Coded, coded, inOneOrder } from "./coded-yaml.ts";
 

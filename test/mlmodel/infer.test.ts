@@ -1,11 +1,11 @@
 // Signatures inferred from examples, held to a table that MLflow wrote.
 import { ApiError } from "@modelwire/proto";
 import { describe, expect, test } from "vitest";
-import { type Data, type DataMap, NdArray, Table } from "../../server/mlmodel/data.ts";
-import { type Examples, inferSignature } from "../../server/mlmodel/infer.ts";
-import { taskOfSignature } from "../../server/mlmodel/llm-signatures.ts";
-import { writeSignature } from "../../server/mlmodel/schema-json.ts";
-import { signatureText } from "../../server/mlmodel/schema-text.ts";
+import { type Data, type DataMap, NdArray, Table } from "../../server/mlmodel/data/data.ts";
+import { type Examples, inferSignature } from "../../server/mlmodel/signature/infer.ts";
+import { writeSignature } from "../../server/mlmodel/signature/schema-json.ts";
+import { signatureText } from "../../server/mlmodel/signature/schema-text.ts";
+import { taskOfSignature } from "../../server/mlmodel/signature/task-of-signature.ts";
 import { decodeData } from "../conformance/mlflow/data-cases.ts";
 import { signatureTable } from "./signature-table.ts";
 

@@ -1,10 +1,10 @@
 // Input examples, held to what releases of MLflow wrote and read (test/fixtures/mlflow/*/examples.json).
 import { readdirSync, readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
-import { type Data, type DataMap, DateTime, NdArray, Table } from "../../server/mlmodel/data.ts";
+import { type Data, type DataMap, DateTime, NdArray, Table } from "../../server/mlmodel/data/data.ts";
 import { inputExampleFiles, readInputExample } from "../../server/mlmodel/input-example.ts";
-import { readSignature } from "../../server/mlmodel/schema-json.ts";
-import type { SignatureJson } from "../../server/mlmodel/signature.ts";
+import { readSignature } from "../../server/mlmodel/signature/schema-json.ts";
+import type { SignatureJson } from "../../server/mlmodel/signature/task-signatures.ts";
 import { decodeData, encodeData } from "../conformance/mlflow/data-cases.ts";
 
 interface Case {

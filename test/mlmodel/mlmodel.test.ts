@@ -7,12 +7,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import type { Data } from "../../server/mlmodel/data.ts";
+import type { Data } from "../../server/mlmodel/data/data.ts";
 import { inputExampleFiles } from "../../server/mlmodel/input-example.ts";
 import { LOADER_MODULE, LOADER_SOURCE } from "../../server/mlmodel/loader/loader.ts";
 import { asMlflowKeeps, readMlmodel, taskOf, writeMlmodel } from "../../server/mlmodel/mlmodel-file.ts";
 import { type LlmFacts, llmModelFiles } from "../../server/mlmodel/model-files.ts";
-import { chatSignature, schemaJson } from "../../server/mlmodel/signature.ts";
+import { chatSignature, schemaJson } from "../../server/mlmodel/signature/task-signatures.ts";
 
 const recorded = readFileSync(new URL("mlflow-3.17.2-chat.MLmodel", import.meta.url), "utf8");
 

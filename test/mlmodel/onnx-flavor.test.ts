@@ -1,9 +1,9 @@
 // The differential beside MLflow itself is test/conformance/mlflow/onnx_predictions.py; here is what it cannot see.
 import { ApiError } from "@modelwire/proto";
 import { describe, expect, test } from "vitest";
-import { type Data, NdArray, Table } from "../../server/mlmodel/data.ts";
+import { type Data, NdArray, Table } from "../../server/mlmodel/data/data.ts";
+import { tableValues } from "../../server/mlmodel/data/table-values.ts";
 import { graphSignature, onnxFeeds, onnxOptions, onnxPrediction } from "../../server/mlmodel/onnx-flavor.ts";
-import { tableValues } from "../../server/mlmodel/table-values.ts";
 
 const bytes = (array: Float32Array | Float64Array | BigInt64Array | Int8Array) => new Uint8Array(array.buffer);
 const float32 = (shape: number[], ...values: number[]) =>

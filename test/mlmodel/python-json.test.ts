@@ -1,7 +1,7 @@
 // JSON as Python's json module has it, held to a table that Python wrote.
 import { describe, expect, test } from "vitest";
-import { DateTime } from "../../server/mlmodel/data.ts";
-import { JsonError, parsePythonJson, writePythonJson } from "../../server/mlmodel/python-json.ts";
+import { DateTime } from "../../server/mlmodel/data/data.ts";
+import { JsonError, parsePythonJson, writePythonJson } from "../../server/mlmodel/data/python-json.ts";
 import { encodeData } from "../conformance/mlflow/data-cases.ts";
 import { signatureTable } from "./signature-table.ts";
 

@@ -1,6 +1,6 @@
 // The table that MLflow wrote (test/conformance/mlflow/infer_signatures.py --record; its origin is in it).
 import { readFileSync } from "node:fs";
-import type { SignatureJson } from "../../server/mlmodel/signature.ts";
+import type { SignatureJson } from "../../server/mlmodel/signature/task-signatures.ts";
 
 export interface Failed {
   readonly error: string;

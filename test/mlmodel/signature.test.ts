@@ -1,10 +1,10 @@
 // Signatures read, written, printed and recognised, held to a table that MLflow wrote.
 import { ApiError } from "@modelwire/proto";
 import { describe, expect, test } from "vitest";
-import { taskOfSignature } from "../../server/mlmodel/llm-signatures.ts";
-import { tensorDtype } from "../../server/mlmodel/schema-dtype.ts";
-import { readSignature, writeSignature } from "../../server/mlmodel/schema-json.ts";
-import { signatureText } from "../../server/mlmodel/schema-text.ts";
+import { tensorDtype } from "../../server/mlmodel/signature/schema-dtype.ts";
+import { readSignature, writeSignature } from "../../server/mlmodel/signature/schema-json.ts";
+import { signatureText } from "../../server/mlmodel/signature/schema-text.ts";
+import { taskOfSignature } from "../../server/mlmodel/signature/task-of-signature.ts";
 import {
   type Columns,
   type ColumnType,
@@ -13,7 +13,7 @@ import {
   embeddingsSignature,
   type SignatureJson,
   schemaJson,
-} from "../../server/mlmodel/signature.ts";
+} from "../../server/mlmodel/signature/task-signatures.ts";
 import { signatureTable } from "./signature-table.ts";
 
 describe("reading and writing", () => {

@@ -2,9 +2,9 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { readYaml } from "../../server/mlmodel/yaml-read.ts";
-import { YamlTimestamp, type YamlValue } from "../../server/mlmodel/yaml-value.ts";
-import { writeYaml } from "../../server/mlmodel/yaml-write.ts";
+import { readYaml } from "../../server/mlmodel/yaml/read.ts";
+import { YamlTimestamp, type YamlValue } from "../../server/mlmodel/yaml/value.ts";
+import { writeYaml } from "../../server/mlmodel/yaml/write.ts";
 import { type Coded, coded, inOneOrder } from "./coded-yaml.ts";
 
 interface Recorded {

@@ -2,7 +2,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { ApiError, DataInputSchema, TensorType, type ValueSchema } from "@modelwire/proto";
 import { expect, test } from "vitest";
-import { NdArray } from "../../server/mlmodel/data.ts";
+import { NdArray } from "../../server/mlmodel/data/data.ts";
 import { scoringOutput } from "../../server/mlmodel/enforce/scoring-output.ts";
 import { scoringForm } from "../../server/services/data-messages.ts";
 

@@ -1,7 +1,7 @@
 // What rows of a table, dicts and texts ask of the decoder.
 import { ApiError } from "@modelwire/proto";
 import { describe, expect, test } from "vitest";
-import { type Data, NdArray, Table } from "../../server/mlmodel/data.ts";
+import { type Data, NdArray, Table } from "../../server/mlmodel/data/data.ts";
 import { llmRequests } from "../../server/services/llm-requests.ts";
 
 const dict = (entries: Record<string, Data>): Data => new Map(Object.entries(entries));

@@ -1,10 +1,10 @@
 // pandas' DataFrame of Python values: of records, of rows, of columns, of an array. It never knows schemas.
 import { ApiError } from "@modelwire/proto";
-import { type Data, type DataMap, NdArray, Table, type TableColumn } from "../data.ts";
-import { isNumeric, itemsOf, packed, widthOf } from "./element-types.ts";
+import { type Data, type DataMap, NdArray, Table, type TableColumn } from "../data/data.ts";
+import { isNumeric, itemsOf, packed, widthOf } from "../data/element-types.ts";
+import { nameText } from "../data/python-words.ts";
 import { lossOf, Misfit } from "./findings.ts";
 import { inferColumn, objectColumn } from "./infer-column.ts";
-import { nameText } from "./python-words.ts";
 
 /** A table may be filled up with as many missing or repeated cells; a small hostile input could ask for any number. */
 const MOST_FILLED = 4_000_000;

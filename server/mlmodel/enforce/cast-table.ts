@@ -1,15 +1,16 @@
 // A table from JSON is cast by the schema before it is enforced: mlflow.utils.proto_json_utils.
 // cast_df_types_according_to_schema. It never knows the form that the table came in.
-import { type Data, type NdArray, Table, type TableColumn } from "../data.ts";
+
+import { arrayAs } from "../data/array-of.ts";
+import { type Data, type NdArray, Table, type TableColumn } from "../data/data.ts";
+import { itemAt, itemsOf, packed } from "../data/element-types.ts";
+import { NUMPY_NAMES, nameText, typeName, typeWord } from "../data/python-words.ts";
 import type { ColumnSpec, DataType, Schema, TensorSpec } from "../schema.ts";
-import { arrayAs } from "./array-of.ts";
 import { convertValue } from "./convert-value.ts";
-import { itemAt, itemsOf, packed } from "./element-types.ts";
 import { DTYPES, refuseZones, timesOf } from "./enforce-column.ts";
 import { enforceValue } from "./enforce-value.ts";
 import { type Findings, lossOf, Misfit } from "./findings.ts";
 import { inferColumn } from "./infer-column.ts";
-import { NUMPY_NAMES, nameText, typeName, typeWord } from "./python-words.ts";
 import { dtypeOf, inputName } from "./schema-inputs.ts";
 
 /** The table with the columns that the schema knows cast; others are left as they are. */

@@ -1,10 +1,10 @@
 // One value becomes an element of a numpy type, as `numpy.array([value], dtype)` and pandas' `astype` do it, except where
 // they would lose something without a word: that is refused here. It never knows arrays or columns.
-import { type Data, DateTime, type Dtype, NdArray } from "../data.ts";
-import { pythonFloat } from "../python-json.ts";
-import { type IntDtype, itemAt, KINDS, rangeOf, toHalf } from "./element-types.ts";
+import { type Data, DateTime, type Dtype, NdArray } from "../data/data.ts";
+import { type IntDtype, itemAt, KINDS, rangeOf, toHalf } from "../data/element-types.ts";
+import { pythonFloat } from "../data/python-json.ts";
+import { typeName } from "../data/python-words.ts";
 import { lossOf, Misfit, RawMisfit } from "./findings.ts";
-import { typeName } from "./python-words.ts";
 import { inRange, parseTime } from "./time-text.ts";
 
 /** @throws Misfit when it can not, or only with a loss. */

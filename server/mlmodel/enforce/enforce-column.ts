@@ -1,12 +1,12 @@
 // A column becomes one of a scalar type of MLflow's, if that is safe: mlflow.models.utils._enforce_mlflow_datatype. It
 // never knows where the column lies.
-import { type Data, DateTime, type Dtype, NdArray } from "../data.ts";
+import { type Data, DateTime, type Dtype, NdArray } from "../data/data.ts";
+import { isNumeric, itemsOf, KINDS, packed, plain, widthOf } from "../data/element-types.ts";
+import { NUMPY_NAMES, nameText, typeName } from "../data/python-words.ts";
 import type { ScalarName } from "../schema.ts";
 import { convertValue, exactDouble } from "./convert-value.ts";
-import { isNumeric, itemsOf, KINDS, packed, plain, widthOf } from "./element-types.ts";
 import { lossOf, Misfit, RawMisfit } from "./findings.ts";
 import { inferColumn } from "./infer-column.ts";
-import { NUMPY_NAMES, nameText, typeName } from "./python-words.ts";
 import { inRange, parseTime } from "./time-text.ts";
 
 /** The element type that an enforced column has, where it does not stay an object. */

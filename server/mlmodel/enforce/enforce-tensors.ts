@@ -1,12 +1,13 @@
 // Arrays and tables against tensors: mlflow.models.utils._enforce_tensor_schema. Elements are looked at only where a table
 // becomes a tensor; an array that fits is passed on as it is. It never knows where data came from.
-import { type Data, type DataMap, type Dtype, NdArray, Table } from "../data.ts";
+
+import { arrayAs, arrayOf, promoted } from "../data/array-of.ts";
+import { type Data, type DataMap, type Dtype, NdArray, Table } from "../data/data.ts";
+import { itemAt, itemsOf, KINDS, NO_DIMENSIONS, packed } from "../data/element-types.ts";
+import { className, nameText, shapeText } from "../data/python-words.ts";
 import type { TensorSpec } from "../schema.ts";
-import { arrayAs, arrayOf, promoted } from "./array-of.ts";
-import { itemAt, itemsOf, KINDS, NO_DIMENSIONS, packed } from "./element-types.ts";
 import { isScalar } from "./enforce-value.ts";
 import { type Findings, Misfit } from "./findings.ts";
-import { className, nameText, shapeText } from "./python-words.ts";
 import { dtypeOf } from "./schema-inputs.ts";
 
 /** Tensors by name. What does not fit is noted in `findings`, and then the result means nothing. */

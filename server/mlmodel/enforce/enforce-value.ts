@@ -1,13 +1,14 @@
 // Nested values against nested types: mlflow.models.utils._enforce_type and what it calls. It never knows columns.
-import { type Data, type DataMap, NdArray } from "../data.ts";
+
+import { arrayOf } from "../data/array-of.ts";
+import { type Data, type DataMap, NdArray } from "../data/data.ts";
+import { itemAt, itemsOf, NO_DIMENSIONS, packed, widthOf } from "../data/element-types.ts";
+import { nameSet, nameText, typeName, typeWord } from "../data/python-words.ts";
 import type { DataType, Property, ScalarName } from "../schema.ts";
-import { arrayOf } from "./array-of.ts";
 import { convertValue } from "./convert-value.ts";
-import { itemAt, itemsOf, NO_DIMENSIONS, packed, widthOf } from "./element-types.ts";
 import { DTYPES, enforceColumn } from "./enforce-column.ts";
 import { type Findings, Misfit, RawMisfit } from "./findings.ts";
 import { inferColumn, isUnicode } from "./infer-column.ts";
-import { nameSet, nameText, typeName, typeWord } from "./python-words.ts";
 
 /**
  * The value as MLflow would pass it on; what does not fit is noted in `findings`, and then the result means nothing.

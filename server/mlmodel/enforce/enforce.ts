@@ -1,16 +1,16 @@
 // An input against a signature: mlflow.models.utils._enforce_schema. It never knows how the input came, nor the model.
 import { ApiError } from "@modelwire/proto";
-import { type Data, type DataMap, NdArray, Table, type TableColumn } from "../data.ts";
+import { type Data, type DataMap, NdArray, Table, type TableColumn } from "../data/data.ts";
+import { itemsOf, NO_DIMENSIONS, toList } from "../data/element-types.ts";
+import { nameList, typeName, typeWord } from "../data/python-words.ts";
 import type { ColumnSpec, Schema, TensorSpec } from "../schema.ts";
 import { tableOfArray, tableOfColumns, tableOfList } from "./build-table.ts";
 import { atRow } from "./cast-table.ts";
-import { itemsOf, NO_DIMENSIONS, toList } from "./element-types.ts";
 import { enforceColumn } from "./enforce-column.ts";
 import { enforceNamedTensors, enforceOnlyTensor } from "./enforce-tensors.ts";
 import { enforceValue, isScalar } from "./enforce-value.ts";
 import { Findings, Misfit } from "./findings.ts";
 import { inferColumn } from "./infer-column.ts";
-import { nameList, typeName, typeWord } from "./python-words.ts";
 import { hasNames, inputName } from "./schema-inputs.ts";
 
 /** Elements of an array of several dimensions where the signature wants a column: each becomes an object of its own. */

@@ -1,7 +1,7 @@
 // The type that pandas 3 gives a column of Python values. It never knows schemas.
-import { type Data, DateTime, type Dtype, NdArray } from "../data.ts";
+import { type Data, DateTime, type Dtype, NdArray } from "../data/data.ts";
+import { KINDS, NO_DIMENSIONS, packed, plain, rangeOf, widthOf } from "../data/element-types.ts";
 import { exactDouble } from "./convert-value.ts";
-import { KINDS, NO_DIMENSIONS, packed, plain, rangeOf, widthOf } from "./element-types.ts";
 import { Misfit } from "./findings.ts";
 
 /**

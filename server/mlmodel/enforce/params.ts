@@ -1,12 +1,12 @@
 // Parameters of a prediction against a signature: mlflow.models.utils._enforce_params_schema. It never knows the input.
-import { type Data, type DataMap, NdArray } from "../data.ts";
-import { paramValue, UnfitParam } from "../param-value.ts";
+import { type Data, type DataMap, NdArray } from "../data/data.ts";
+import { itemsOf, plain } from "../data/element-types.ts";
+import { nameList, nameText, typeName } from "../data/python-words.ts";
 import type { ParamSpec, ScalarName } from "../schema.ts";
 import { exactDouble } from "./convert-value.ts";
-import { itemsOf, plain } from "./element-types.ts";
 import { enforceValue } from "./enforce-value.ts";
 import { Findings, Misfit } from "./findings.ts";
-import { nameList, nameText, typeName } from "./python-words.ts";
+import { paramValue, UnfitParam } from "./param-value.ts";
 
 export interface EnforcedParams {
   /** Every parameter that is in force, defaults included; undefined when the signature has none and none were given. */

@@ -1,5 +1,5 @@
 // What a schema calls its inputs, the way MLflow asks it. It never knows data.
-import { type Dtype, NUMBER_BYTES } from "../data.ts";
+import { type Dtype, NUMBER_BYTES } from "../data/data.ts";
 import type { ColumnSpec, Schema, TensorSpec } from "../schema.ts";
 import { Misfit } from "./findings.ts";
 

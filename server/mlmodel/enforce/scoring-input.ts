@@ -1,15 +1,15 @@
 // What MLflow's scoring server makes of a request, in each of its forms: data for the signature's enforcement, and
 // parameters. It never knows the wire.
 import { ApiError, invalidFields } from "@modelwire/proto";
-import { type Data, type DataMap, NdArray, type Table } from "../data.ts";
-import { JsonError, parsePythonJson } from "../python-json.ts";
+import { type Data, type DataMap, NdArray, type Table } from "../data/data.ts";
+import { isNumeric, NO_DIMENSIONS } from "../data/element-types.ts";
+import { JsonError, parsePythonJson } from "../data/python-json.ts";
+import { nameList, typeName } from "../data/python-words.ts";
 import type { Signature } from "../schema.ts";
 import { tableOfList } from "./build-table.ts";
 import { castTable } from "./cast-table.ts";
 import { castInputs, castInstances } from "./cast-values.ts";
-import { isNumeric, NO_DIMENSIONS } from "./element-types.ts";
 import { Findings, Misfit } from "./findings.ts";
-import { nameList, typeName } from "./python-words.ts";
 
 /** A request: MLflow's four forms, tensors, or the JSON body of MLflow's server. */
 export type ScoringForm =

@@ -1,6 +1,6 @@
 // What MLflow's scoring server puts under `predictions`: data that JSON can hold. It never knows the wire.
-import { type Data, type DataMap, DateTime, NdArray, Table } from "../data.ts";
-import { itemsOf, toList } from "./element-types.ts";
+import { type Data, type DataMap, DateTime, NdArray, Table } from "../data/data.ts";
+import { itemsOf, toList } from "../data/element-types.ts";
 
 /**
  * A table becomes a list of records, an array nested lists, bytes base64 in lines, a time ISO 8601. Infinities and NaN stay:

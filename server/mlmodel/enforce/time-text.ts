@@ -1,6 +1,6 @@
 // Times as text, in ISO 8601 alone: pandas takes more, but guesses what is the day and what the month. It never knows
 // columns.
-import { DateTime } from "../data.ts";
+import { DateTime } from "../data/data.ts";
 import { lossOf } from "./findings.ts";
 
 export interface ParsedTime {

@@ -17,8 +17,8 @@ import {
   NUMBER_BYTES,
   type NumberDtype,
   Table,
-} from "../../../server/mlmodel/data.ts";
-import { pythonFloat } from "../../../server/mlmodel/python-json.ts";
+} from "../../../server/mlmodel/data/data.ts";
+import { pythonFloat } from "../../../server/mlmodel/data/python-json.ts";
 
 interface CodedArray {
   readonly dtype: Dtype;

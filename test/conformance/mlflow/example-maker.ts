@@ -8,11 +8,11 @@ import {
   NUMBER_BYTES,
   type NumberDtype,
   Table,
-} from "../../../server/mlmodel/data.ts";
-import type { Examples } from "../../../server/mlmodel/infer.ts";
-import { type Json, pythonJson, writePythonJson } from "../../../server/mlmodel/python-json.ts";
+} from "../../../server/mlmodel/data/data.ts";
+import { type Json, pythonJson, writePythonJson } from "../../../server/mlmodel/data/python-json.ts";
 import { SCALAR_NAMES } from "../../../server/mlmodel/schema.ts";
-import type { SignatureJson } from "../../../server/mlmodel/signature.ts";
+import type { Examples } from "../../../server/mlmodel/signature/infer.ts";
+import type { SignatureJson } from "../../../server/mlmodel/signature/task-signatures.ts";
 
 type Kind = { scalar: number } | { list: Kind } | { dict: [string, Kind][] };
 

@@ -1,6 +1,13 @@
 // Examples chosen by hand: each quirk of MLflow's and pandas' rules that was met. It never knows what they give.
-import { type Data, type DataMap, DateTime, NdArray, type NumberDtype, Table } from "../../../server/mlmodel/data.ts";
-import type { Examples } from "../../../server/mlmodel/infer.ts";
+import {
+  type Data,
+  type DataMap,
+  DateTime,
+  NdArray,
+  type NumberDtype,
+  Table,
+} from "../../../server/mlmodel/data/data.ts";
+import type { Examples } from "../../../server/mlmodel/signature/infer.ts";
 
 const TIME = new DateTime(1_700_000_000_123_456_000n);
 const DAY = new DateTime(1_700_006_400_000_000_000n, true);

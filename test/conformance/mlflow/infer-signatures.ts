@@ -3,13 +3,13 @@
 // Prints {"inferences": [{"input", "output", "params": encoded data, "ours", "fixed"}], "signatures": [{"given", "ours",
 // "fixed"}], "json": [{"text", "ours", "fixed"}]}; the fixed ones are those chosen by hand.
 import { ApiError } from "@modelwire/proto";
-import type { Data } from "../../../server/mlmodel/data.ts";
-import { type Examples, inferSignature } from "../../../server/mlmodel/infer.ts";
-import { inferSchema } from "../../../server/mlmodel/infer-schema.ts";
-import { JsonError, parsePythonJson, writePythonJson } from "../../../server/mlmodel/python-json.ts";
-import { readSignature, writeSignature } from "../../../server/mlmodel/schema-json.ts";
-import { signatureText } from "../../../server/mlmodel/schema-text.ts";
-import type { SignatureJson } from "../../../server/mlmodel/signature.ts";
+import type { Data } from "../../../server/mlmodel/data/data.ts";
+import { JsonError, parsePythonJson, writePythonJson } from "../../../server/mlmodel/data/python-json.ts";
+import { type Examples, inferSignature } from "../../../server/mlmodel/signature/infer.ts";
+import { inferSchema } from "../../../server/mlmodel/signature/infer-schema.ts";
+import { readSignature, writeSignature } from "../../../server/mlmodel/signature/schema-json.ts";
+import { signatureText } from "../../../server/mlmodel/signature/schema-text.ts";
+import type { SignatureJson } from "../../../server/mlmodel/signature/task-signatures.ts";
 import { encodeData } from "./data-cases.ts";
 import { ExampleMaker } from "./example-maker.ts";
 import { FIXED_EXAMPLES } from "./fixed-examples.ts";

@@ -1,11 +1,11 @@
 // Pairs of a signature and an input, from a seed: inputs that fit, inputs with one thing wrong, and anything at all. It
 // never knows what should become of them.
-import { type Data, type DataMap, type Dtype, type NdArray, Table } from "../../../server/mlmodel/data.ts";
-import { packed } from "../../../server/mlmodel/enforce/element-types.ts";
+import { type Data, type DataMap, type Dtype, type NdArray, Table } from "../../../server/mlmodel/data/data.ts";
+import { packed } from "../../../server/mlmodel/data/element-types.ts";
+import { writePythonJson } from "../../../server/mlmodel/data/python-json.ts";
 import { inferColumn } from "../../../server/mlmodel/enforce/infer-column.ts";
 import type { ScoringForm } from "../../../server/mlmodel/enforce/scoring-input.ts";
-import { writePythonJson } from "../../../server/mlmodel/python-json.ts";
-import type { SignatureJson } from "../../../server/mlmodel/signature.ts";
+import type { SignatureJson } from "../../../server/mlmodel/signature/task-signatures.ts";
 import { type Column, NUMBERS, ValueMaker } from "./input-values.ts";
 
 export interface Case {

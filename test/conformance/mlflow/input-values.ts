@@ -1,7 +1,7 @@
 // Values by the type that they are for, from a seed: right ones, ones that are nearly right, and any. It never knows which
 // form they are sent in.
-import { type Data, DateTime, type Dtype, type NdArray } from "../../../server/mlmodel/data.ts";
-import { packed } from "../../../server/mlmodel/enforce/element-types.ts";
+import { type Data, DateTime, type Dtype, type NdArray } from "../../../server/mlmodel/data/data.ts";
+import { packed } from "../../../server/mlmodel/data/element-types.ts";
 
 /** A type as a signature's JSON has it. */
 export interface Column {

@@ -1,13 +1,13 @@
 // What Modelwire makes of a pair of a signature and an input, as JSON. It never knows what MLflow makes of it.
 import { ApiError } from "@modelwire/proto";
-import type { Data, DataMap } from "../../../server/mlmodel/data.ts";
+import type { Data, DataMap } from "../../../server/mlmodel/data/data.ts";
+import { writePythonJson } from "../../../server/mlmodel/data/python-json.ts";
 import { enforceInput } from "../../../server/mlmodel/enforce/enforce.ts";
 import { enforceParams } from "../../../server/mlmodel/enforce/params.ts";
 import { readScoringInput } from "../../../server/mlmodel/enforce/scoring-input.ts";
 import { scoringOutput } from "../../../server/mlmodel/enforce/scoring-output.ts";
-import { writePythonJson } from "../../../server/mlmodel/python-json.ts";
-import { readSignature } from "../../../server/mlmodel/schema-json.ts";
-import type { SignatureJson } from "../../../server/mlmodel/signature.ts";
+import { readSignature } from "../../../server/mlmodel/signature/schema-json.ts";
+import type { SignatureJson } from "../../../server/mlmodel/signature/task-signatures.ts";
 import { decodeData, encodeData } from "./data-cases.ts";
 
 export interface CodedPair {

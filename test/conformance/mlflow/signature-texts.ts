@@ -4,7 +4,7 @@ import {
   completionsSignature,
   embeddingsSignature,
   type SignatureJson,
-} from "../../../server/mlmodel/signature.ts";
+} from "../../../server/mlmodel/signature/task-signatures.ts";
 
 const SCHEMAS: readonly string[] = [
   '[{"type": "string"}]',

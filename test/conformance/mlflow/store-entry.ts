@@ -10,7 +10,7 @@ import { create, toJson } from "@bufbuild/protobuf";
 import { LogModelHeaderSchema, ModelFileSchema, ModelSchema } from "@modelwire/proto";
 import { inputExampleFiles } from "../../../server/mlmodel/input-example.ts";
 import { llmModelFiles } from "../../../server/mlmodel/model-files.ts";
-import { chatSignature } from "../../../server/mlmodel/signature.ts";
+import { chatSignature } from "../../../server/mlmodel/signature/task-signatures.ts";
 import type { ModelStore } from "../../../server/store/model-store.ts";
 import { openModelStore } from "../../../server/store/open.ts";
 

@@ -1,11 +1,11 @@
 // Enforcement: everything that is wrong by field, nothing copied that fits, hostile input in bounded time.
 import { ApiError } from "@modelwire/proto";
 import { describe, expect, test } from "vitest";
-import { type Data, NdArray, Table } from "../../../server/mlmodel/data.ts";
+import { type Data, NdArray, Table } from "../../../server/mlmodel/data/data.ts";
+import { parsePythonJson } from "../../../server/mlmodel/data/python-json.ts";
 import { enforceInput } from "../../../server/mlmodel/enforce/enforce.ts";
-import { parsePythonJson } from "../../../server/mlmodel/python-json.ts";
 import type { Schema } from "../../../server/mlmodel/schema.ts";
-import { readSignature } from "../../../server/mlmodel/schema-json.ts";
+import { readSignature } from "../../../server/mlmodel/signature/schema-json.ts";
 
 const CHAT = schema([
   {

@@ -1,9 +1,9 @@
 // Parameters against a signature: MLflow's conversions and refusals, all of them in one error.
 import { ApiError } from "@modelwire/proto";
 import { describe, expect, test } from "vitest";
-import type { Data } from "../../../server/mlmodel/data.ts";
+import type { Data } from "../../../server/mlmodel/data/data.ts";
 import { enforceParams } from "../../../server/mlmodel/enforce/params.ts";
-import { readSignature } from "../../../server/mlmodel/schema-json.ts";
+import { readSignature } from "../../../server/mlmodel/signature/schema-json.ts";
 
 const { params: SPECS } = readSignature({
   inputs: null,

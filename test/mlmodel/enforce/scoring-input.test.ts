@@ -1,12 +1,12 @@
 // Requests in MLflow's forms: what they mean, and which are refused before a signature is asked.
 import { ApiError } from "@modelwire/proto";
 import { describe, expect, test } from "vitest";
-import { type Data, DateTime, NdArray, Table } from "../../../server/mlmodel/data.ts";
-import { itemsOf } from "../../../server/mlmodel/enforce/element-types.ts";
+import { type Data, DateTime, NdArray, Table } from "../../../server/mlmodel/data/data.ts";
+import { itemsOf } from "../../../server/mlmodel/data/element-types.ts";
 import { readScoringInput, type ScoringForm } from "../../../server/mlmodel/enforce/scoring-input.ts";
 import { scoringOutput } from "../../../server/mlmodel/enforce/scoring-output.ts";
 import type { Signature } from "../../../server/mlmodel/schema.ts";
-import { readSignature } from "../../../server/mlmodel/schema-json.ts";
+import { readSignature } from "../../../server/mlmodel/signature/schema-json.ts";
 import { encodeData } from "../../conformance/mlflow/data-cases.ts";
 
 function signature(inputs: unknown, params: unknown = null): Signature {

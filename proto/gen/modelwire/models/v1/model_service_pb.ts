@@ -174,8 +174,8 @@ export type LogModelHeader = Message<"modelwire.models.v1.LogModelHeader"> & {
 
   /**
    * The signature. Absent means the task's, or, with an input example, what MLflow infers from it and from the model's
-   * answer to it, or, for a plain ONNX model, the one of its graph. Not for a ready MLflow model, nor with a task that
-   * begins with "llm/".
+   * answer to it, or, for a plain ONNX model without an example or with nested lists as one, the one of its graph. Not for
+   * a ready MLflow model, nor with a task that begins with "llm/".
    *
    * @generated from field: modelwire.models.v1.ModelSignature signature = 12;
    */

@@ -1,12 +1,12 @@
 // The JSON of params: their types and defaults. It never knows inputs and outputs.
 import { ApiError } from "@modelwire/proto";
-import { type Data, type DataMap, DateTime } from "./data.ts";
-import { enforceValue } from "./enforce/enforce-value.ts";
-import { Findings, Misfit } from "./enforce/findings.ts";
-import { typeName } from "./enforce/python-words.ts";
-import { paramValue, UnfitParam } from "./param-value.ts";
-import { isoDatetime } from "./python-datetime.ts";
-import type { DataType, ParamSpec } from "./schema.ts";
+import { type Data, type DataMap, DateTime } from "../data/data.ts";
+import { isoDatetime } from "../data/python-datetime.ts";
+import { typeName } from "../data/python-words.ts";
+import { enforceValue } from "../enforce/enforce-value.ts";
+import { Findings, Misfit } from "../enforce/findings.ts";
+import { paramValue, UnfitParam } from "../enforce/param-value.ts";
+import type { DataType, ParamSpec } from "../schema.ts";
 import { isList, isMap, type Problems } from "./signature-problems.ts";
 import { isScalarName, readObject, typeData } from "./type-json.ts";
 

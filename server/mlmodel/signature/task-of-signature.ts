@@ -1,6 +1,6 @@
 // Which of MLflow's LLM tasks a signature is that of. MLflow's own texts of them have changed over time (2.11, 2.14, 2.18),
 // so it is found by what must be there. It never knows a model.
-import type { DataType, ScalarName, Schema, Signature } from "./schema.ts";
+import type { DataType, ScalarName, Schema, Signature } from "../schema.ts";
 
 export type SignatureTask = "llm/v1/chat" | "llm/v1/completions" | "llm/v1/embeddings";
 

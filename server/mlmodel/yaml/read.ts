@@ -1,5 +1,5 @@
 // A YAML file as PyYAML's safe_load reads it. The parser finds the structure; what a scalar without quotes means is
-// decided by yaml-scalar.ts. Whatever the text is, it takes bounded time and memory, and makes nothing but plain data.
+// decided by scalar.ts. Whatever the text is, it takes bounded time and memory, and makes nothing but plain data.
 import { ApiError } from "@modelwire/proto";
 import {
   type Alias,
@@ -15,7 +15,7 @@ import {
   Scalar,
   type YAMLMap,
 } from "yaml";
-import { type PlainKind, plainKind, plainValue } from "./yaml-scalar.ts";
+import { type PlainKind, plainKind, plainValue } from "./scalar.ts";
 import {
   isYamlKey,
   isYamlMap,
@@ -25,7 +25,7 @@ import {
   YamlSet,
   YamlTimestamp,
   type YamlValue,
-} from "./yaml-value.ts";
+} from "./value.ts";
 
 /** Of a text, in characters; and of all its values together, where an alias counts as what it stands for. */
 const MAX_CHARS = 16 * 1024 * 1024;

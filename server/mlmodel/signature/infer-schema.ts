@@ -1,10 +1,10 @@
 // The schema that MLflow infers for a whole piece of data: which columns or tensors it has. It never knows whether the
 // data goes in or comes out.
 
-import { type Data, type DataMap, DateTime, NdArray, Table, type TableColumn } from "./data.ts";
-import { itemsOf, KINDS, widthOf } from "./enforce/element-types.ts";
+import { type Data, type DataMap, DateTime, NdArray, Table, type TableColumn } from "../data/data.ts";
+import { itemsOf, KINDS, widthOf } from "../data/element-types.ts";
+import type { ColumnSpec, DataType, Schema } from "../schema.ts";
 import { type Found, isMissing, MISSING_INTEGER, NotInferable, TypeFinder, type TypeSum } from "./infer-type.ts";
-import type { ColumnSpec, DataType, Schema } from "./schema.ts";
 
 /** What was found out about data. */
 export interface InferredSchema {

@@ -1,7 +1,7 @@
 // What a scalar without quotes means in YAML 1.1 as PyYAML reads it. Both the reader and the writer go by this one
 // table, so that what is written as text is read as text: JavaScript's YAML parsers follow 1.2, or differ in details
 // such as 1e3, which is text to PyYAML.
-import { YamlFloat, type YamlKey, YamlTimestamp } from "./yaml-value.ts";
+import { YamlFloat, type YamlKey, YamlTimestamp } from "./value.ts";
 
 export type PlainKind = "text" | "null" | "bool" | "int" | "float" | "timestamp" | "special";
 

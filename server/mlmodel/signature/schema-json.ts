@@ -1,14 +1,14 @@
 // A signature's JSON, read as MLflow reads it and written as MLflow writes it. It never knows the file that the texts
 // stand in.
 import { ApiError } from "@modelwire/proto";
-import type { Data, DataMap } from "./data.ts";
-import { typeName } from "./enforce/python-words.ts";
+import type { Data, DataMap } from "../data/data.ts";
+import { JsonError, parsePythonJson, writePythonJson } from "../data/python-json.ts";
+import { typeName } from "../data/python-words.ts";
+import type { ColumnSpec, Schema, Signature, TensorSpec } from "../schema.ts";
 import { paramData, readParams } from "./param-json.ts";
-import { JsonError, parsePythonJson, writePythonJson } from "./python-json.ts";
-import type { ColumnSpec, Schema, Signature, TensorSpec } from "./schema.ts";
 import { tensorDtype } from "./schema-dtype.ts";
-import type { SignatureJson } from "./signature.ts";
 import { isList, isMap, Problems } from "./signature-problems.ts";
+import type { SignatureJson } from "./task-signatures.ts";
 import { readType, typeData } from "./type-json.ts";
 
 /** @throws ApiError MODEL_INVALID with everything that MLflow would not read, by its place in the JSON. */

@@ -1,10 +1,10 @@
 // What a single value becomes as a parameter of a scalar type: MLflow's rule for defaults and for what callers give. It
 // never knows which parameter it is.
-import { type Data, DateTime, type Dtype, NdArray } from "./data.ts";
-import { itemAt } from "./enforce/element-types.ts";
-import { typeName } from "./enforce/python-words.ts";
-import { readDatetime } from "./python-datetime.ts";
-import type { ScalarName } from "./schema.ts";
+import { type Data, DateTime, type Dtype, NdArray } from "../data/data.ts";
+import { itemAt } from "../data/element-types.ts";
+import { readDatetime } from "../data/python-datetime.ts";
+import { typeName } from "../data/python-words.ts";
+import type { ScalarName } from "../schema.ts";
 
 /** A value that is none of a parameter's type; the message says what it is and what would be right. */
 export class UnfitParam extends Error {

@@ -1,6 +1,6 @@
 // MLflow's column schemas as JSON, and the signatures of its LLM tasks. Columns are described by example; MLflow's key
 // order and spacing are made from that.
-import { type Json, pythonJson } from "./python-json.ts";
+import { type Json, pythonJson } from "../data/python-json.ts";
 
 /** A scalar's name, an object by its properties, a list by its item in brackets, or a map from text. */
 export type ColumnType = string | readonly [ColumnType] | MapOf | { readonly [property: string]: ColumnType };

@@ -1,6 +1,7 @@
 // Python's names for what data is, for MLflow's messages. It never shows the data itself.
-import { type Data, DateTime, type Dtype, NdArray, Table } from "../data.ts";
+
 import type { DataType, ScalarName } from "../schema.ts";
+import { type Data, DateTime, type Dtype, NdArray, Table } from "./data.ts";
 
 /** `type(value).__name__`. */
 export function typeName(value: Data): string {

@@ -1,9 +1,9 @@
 // The type that MLflow finds for a piece of data. Types that lists merge are summed up rather than merged pair by pair:
 // by MLflow's rules their order does not matter, and so n objects take n steps. It never knows tables.
-import { type Data, DateTime, type Dtype, NdArray, NUMBER_BYTES } from "./data.ts";
-import { itemAt } from "./enforce/element-types.ts";
-import { typeName } from "./enforce/python-words.ts";
-import type { DataType, ScalarName } from "./schema.ts";
+import { type Data, DateTime, type Dtype, NdArray, NUMBER_BYTES } from "../data/data.ts";
+import { itemAt } from "../data/element-types.ts";
+import { typeName } from "../data/python-words.ts";
+import type { DataType, ScalarName } from "../schema.ts";
 import { byCodePoint, MAX_TYPE_DEPTH } from "./type-json.ts";
 
 /** Data that has no type, or none that would do; the message says why and what to do. */

@@ -1,9 +1,9 @@
 // A value as PyYAML's safe_dump writes it in block style.
-import { pythonFloat } from "./python-json.ts";
-import { emitText, foldPlain, type Place } from "./yaml-emit.ts";
-import { isYamlKey, YamlFloat, type YamlKey, YamlPairs, YamlSet, YamlTimestamp, type YamlValue } from "./yaml-value.ts";
+import { pythonFloat } from "../data/python-json.ts";
+import { emitText, foldPlain, type Place } from "./emit.ts";
+import { isYamlKey, YamlFloat, type YamlKey, YamlPairs, YamlSet, YamlTimestamp, type YamlValue } from "./value.ts";
 
-export type { YamlMap, YamlValue } from "./yaml-value.ts";
+export type { YamlMap, YamlValue } from "./value.ts";
 
 export interface YamlOptions {
   /** Keys in Python's order, as MLflow writes MLmodel and conda.yaml; false keeps theirs, as in python_env.yaml. */

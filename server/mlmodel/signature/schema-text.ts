@@ -1,8 +1,8 @@
 // A signature as Python prints it, to the byte. It never knows where a signature comes from.
-import { type Data, type DataMap, DateTime } from "./data.ts";
-import { datetimeRepr, isoDatetime } from "./python-datetime.ts";
-import { pythonFloat } from "./python-json.ts";
-import type { ColumnSpec, DataType, ParamSpec, Schema, Signature, TensorSpec } from "./schema.ts";
+import { type Data, type DataMap, DateTime } from "../data/data.ts";
+import { datetimeRepr, isoDatetime } from "../data/python-datetime.ts";
+import { pythonFloat } from "../data/python-json.ts";
+import type { ColumnSpec, DataType, ParamSpec, Schema, Signature, TensorSpec } from "../schema.ts";
 
 /** `repr(signature)`: six lines, the last one ended too. */
 export function signatureText({ inputs, outputs, params }: Signature): string {

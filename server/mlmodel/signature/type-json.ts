@@ -1,7 +1,7 @@
 // The JSON of a type, in a column or a param. It never knows whether it is required.
-import type { Data, DataMap } from "./data.ts";
-import { nameText, typeName } from "./enforce/python-words.ts";
-import { type DataType, type Property, SCALAR_NAMES, type ScalarName } from "./schema.ts";
+import type { Data, DataMap } from "../data/data.ts";
+import { nameText, typeName } from "../data/python-words.ts";
+import { type DataType, type Property, SCALAR_NAMES, type ScalarName } from "../schema.ts";
 import { isMap, type Problems } from "./signature-problems.ts";
 
 /** How deep arrays, objects and maps may lie in each other: a signature must fit into a message, which nests 100 deep. */

@@ -1,7 +1,7 @@
 // numpy's element types: their kinds and widths, and how one item of an array is read or written. It never knows what
 // an array is for.
 import { ApiError } from "@modelwire/proto";
-import { type Data, DateTime, type Dtype, NdArray, NUMBER_BYTES, type NumberDtype } from "../data.ts";
+import { type Data, DateTime, type Dtype, NdArray, NUMBER_BYTES, type NumberDtype } from "./data.ts";
 
 /** numpy's letter for a family of types; V for what numpy knows only as bytes. */
 export type Kind = "b" | "i" | "u" | "f" | "M" | "U" | "S" | "O" | "V";

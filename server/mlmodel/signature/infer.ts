@@ -1,10 +1,10 @@
 // MLflow's infer_signature: the signature that examples of input, output and params speak for. It never knows where the
 // examples come from.
 import { type FieldViolation, invalidFields } from "@modelwire/proto";
-import type { Data, DataMap } from "./data.ts";
+import type { Data, DataMap } from "../data/data.ts";
+import type { Schema, Signature } from "../schema.ts";
 import { inferParams } from "./infer-params.ts";
 import { type InferredSchema, inferSchema, isWhole } from "./infer-schema.ts";
-import type { Schema, Signature } from "./schema.ts";
 
 /** null and undefined mean that there is none. */
 export interface Examples {

@@ -1,12 +1,12 @@
 // The params that MLflow infers from examples of them, which become their defaults. It never knows inputs and outputs.
 import type { FieldViolation } from "@modelwire/proto";
-import { type Data, type DataMap, DateTime, type Dtype, NdArray } from "./data.ts";
-import { itemsOf } from "./enforce/element-types.ts";
-import { typeName } from "./enforce/python-words.ts";
+import { type Data, type DataMap, DateTime, type Dtype, NdArray } from "../data/data.ts";
+import { itemsOf } from "../data/element-types.ts";
+import { typeName } from "../data/python-words.ts";
+import { UnfitParam } from "../enforce/param-value.ts";
+import type { DataType, ParamSpec, ScalarName } from "../schema.ts";
 import { inferSchema } from "./infer-schema.ts";
 import { paramDefault } from "./param-json.ts";
-import { UnfitParam } from "./param-value.ts";
-import type { DataType, ParamSpec, ScalarName } from "./schema.ts";
 
 /** Each param, or why it cannot be one: MLflow infers nothing at all when one of them is wrong. */
 export function inferParams(params: DataMap): { specs: ParamSpec[]; violations: FieldViolation[] } {

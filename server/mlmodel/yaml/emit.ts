@@ -1,6 +1,6 @@
 // How PyYAML's emitter puts one text on the page: without quotes, in single or in double quotes, folded at 80 columns.
 // Follows the emitter's rules for a block context with ASCII output, which is how MLflow calls it.
-import { plainKind } from "./yaml-scalar.ts";
+import { plainKind } from "./scalar.ts";
 
 const WIDTH = 80;
 const BREAKS = "\n\u0085\u2028\u2029";

@@ -1,6 +1,6 @@
 // What is wrong with a signature's JSON, gathered by its place. It never knows the rules.
 import { type FieldViolation, invalidFields } from "@modelwire/proto";
-import type { Data, DataMap } from "./data.ts";
+import type { Data, DataMap } from "../data/data.ts";
 
 /** Mistakes told of one signature; the rest is counted. */
 const MAX_VIOLATIONS = 100;
