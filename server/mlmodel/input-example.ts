@@ -5,9 +5,9 @@ import { type Data, type DataMap, DateTime, type Dtype, NdArray, Table } from ".
 import { itemsOf } from "./data/element-types.ts";
 import { isoDatetime } from "./data/python-datetime.ts";
 import { JsonError, parsePythonJson, writePythonJson } from "./data/python-json.ts";
-import { denseArray } from "./data/sparse-matrix.ts";
 import { readScoringInput } from "./enforce/scoring-input.ts";
 import type { Signature } from "./schema.ts";
+import { denseArray } from "./sparse-matrix.ts";
 import type { YamlMap } from "./yaml/value.ts";
 
 const EXAMPLE_FILE = "input_example.json";

@@ -1,11 +1,11 @@
 // A table from JSON is cast by the schema before it is enforced: mlflow.utils.proto_json_utils.
 // cast_df_types_according_to_schema. It never knows the form that the table came in.
 
-import { arrayAs } from "../data/array-of.ts";
 import { type Data, type NdArray, Table, type TableColumn } from "../data/data.ts";
 import { itemAt, itemsOf, packed } from "../data/element-types.ts";
 import { NUMPY_NAMES, nameText, typeName, typeWord } from "../data/python-words.ts";
 import type { ColumnSpec, DataType, Schema, TensorSpec } from "../schema.ts";
+import { arrayAs } from "./array-of.ts";
 import { convertValue } from "./convert-value.ts";
 import { DTYPES, refuseZones, timesOf } from "./enforce-column.ts";
 import { enforceValue } from "./enforce-value.ts";

@@ -1,11 +1,11 @@
 // `inputs` and `instances` are cast by the schema into numpy arrays and scalars before they are enforced:
 // mlflow.utils.proto_json_utils.convert_data_type and parse_tf_serving_input. It never knows the text that they came in.
 
-import { arrayOf, scalarOf } from "../data/array-of.ts";
 import { type Data, type DataMap, NdArray } from "../data/data.ts";
 import { NO_DIMENSIONS } from "../data/element-types.ts";
 import { typeName } from "../data/python-words.ts";
 import type { ColumnSpec, Schema, TensorSpec } from "../schema.ts";
+import { arrayOf, scalarOf } from "./array-of.ts";
 import { DTYPES } from "./enforce-column.ts";
 import { enforceValue, isScalar } from "./enforce-value.ts";
 import type { Findings } from "./findings.ts";

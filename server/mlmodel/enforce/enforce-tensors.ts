@@ -1,11 +1,11 @@
 // Arrays and tables against tensors: mlflow.models.utils._enforce_tensor_schema. Elements are looked at only where a table
 // becomes a tensor; an array that fits is passed on as it is. It never knows where data came from.
 
-import { arrayAs, arrayOf, promoted } from "../data/array-of.ts";
 import { type Data, type DataMap, type Dtype, NdArray, Table } from "../data/data.ts";
 import { itemAt, itemsOf, KINDS, NO_DIMENSIONS, packed } from "../data/element-types.ts";
 import { className, nameText, shapeText } from "../data/python-words.ts";
 import type { TensorSpec } from "../schema.ts";
+import { arrayAs, arrayOf, promoted } from "./array-of.ts";
 import { isScalar } from "./enforce-value.ts";
 import { type Findings, Misfit } from "./findings.ts";
 import { dtypeOf } from "./schema-inputs.ts";

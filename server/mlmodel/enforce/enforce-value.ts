@@ -1,10 +1,10 @@
 // Nested values against nested types: mlflow.models.utils._enforce_type and what it calls. It never knows columns.
 
-import { arrayOf } from "../data/array-of.ts";
 import { type Data, type DataMap, NdArray } from "../data/data.ts";
 import { itemAt, itemsOf, NO_DIMENSIONS, packed, widthOf } from "../data/element-types.ts";
 import { nameSet, nameText, typeName, typeWord } from "../data/python-words.ts";
 import type { DataType, Property, ScalarName } from "../schema.ts";
+import { arrayOf } from "./array-of.ts";
 import { convertValue } from "./convert-value.ts";
 import { DTYPES, enforceColumn } from "./enforce-column.ts";
 import { type Findings, Misfit, RawMisfit } from "./findings.ts";

@@ -1,8 +1,8 @@
 // A sparse matrix as JSON, made dense. It never knows where the JSON comes from.
 
-import { arrayOf } from "./array-of.ts";
-import type { Data, DataMap, NdArray } from "./data.ts";
-import { itemsOf, packed } from "./element-types.ts";
+import type { Data, DataMap, NdArray } from "./data/data.ts";
+import { itemsOf, packed } from "./data/element-types.ts";
+import { arrayOf } from "./enforce/array-of.ts";
 
 /** Cells of an array that a sparse matrix may stand for. */
 const MOST_CELLS = 4_000_000;

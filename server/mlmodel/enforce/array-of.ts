@@ -1,10 +1,10 @@
 // `numpy.array` of Python values: shape and element type are found, or elements are converted to a given type. It never
 // knows schemas.
 
-import { convertValue } from "../enforce/convert-value.ts";
-import { Misfit } from "../enforce/findings.ts";
-import { type Data, type Dtype, NdArray } from "./data.ts";
-import { itemsOf, KINDS, NO_DIMENSIONS, packed, plain, rangeOf, widthOf } from "./element-types.ts";
+import { type Data, type Dtype, NdArray } from "../data/data.ts";
+import { itemsOf, KINDS, NO_DIMENSIONS, packed, plain, rangeOf, widthOf } from "../data/element-types.ts";
+import { convertValue } from "./convert-value.ts";
+import { Misfit } from "./findings.ts";
 
 /** Beyond as many, numpy gives up too. */
 const MOST_DIMENSIONS = 64;
