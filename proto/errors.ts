@@ -120,12 +120,9 @@ export function invalidFields(violations: readonly FieldViolation[], reason: Rea
 
 /** What grpc-js wants in order to end a call with this error: code, text and trailers. */
 export function toGrpcStatus(error: ApiError, trailers = new Metadata()) {
-  const details = [
-    anyPack(
-      ErrorInfoSchema,
-      create(ErrorInfoSchema, { reason: error.reason, domain: ERROR_DOMAIN, metadata: clipped(error.metadata) }),
-    ),
-  ];
+  const info = (metadata: Record<string, string>) =>
+    anyPack(ErrorInfoSchema, create(ErrorInfoSchema, { reason: error.reason, domain: ERROR_DOMAIN, metadata }));
+  const details = [info(clipped(error.metadata))];
   if (error.resource) {
     const value = create(ResourceInfoSchema, {
       resourceType: error.resource.type,
@@ -168,7 +165,7 @@ export function toGrpcStatus(error: ApiError, trailers = new Metadata()) {
   }
   // Whatever else is too long, the cause for programs gets through.
   if (bytes.length > MAX_DETAILS_BYTES)
-    bytes = toBinary(StatusSchema, create(StatusSchema, { code: error.code, details: details.slice(0, 1) }));
+    bytes = toBinary(StatusSchema, create(StatusSchema, { code: error.code, details: [info({})] }));
   trailers.set(DETAILS_TRAILER, Buffer.from(bytes));
   return { code: error.code, details: message, metadata: trailers };
 }

@@ -91,6 +91,11 @@ test.each([
   ["one long violation", "x", { violations: [{ field: "f".repeat(9000), description: "d".repeat(9000) }] }],
   ["a long name", "x", { resource: { type: "model", name: "n".repeat(9000) } }],
   ["long metadata", "x", { metadata: { path: "p".repeat(9000) } }],
+  [
+    "very much metadata",
+    "x",
+    { metadata: Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`k${i}`, "v".repeat(900)])) },
+  ],
   ["a long message", "\u20ac".repeat(9000), { resource: { type: "model", name: "n" } }],
 ])("server error: with %s the reason still arrives", async (_, message, options) => {
   const client = await start({
@@ -100,6 +105,16 @@ test.each([
   });
   const error = (await client.unary({}).catch((e: unknown) => e)) as ApiError;
   expect(error.reason).toBe("LIMIT_EXCEEDED");
+});
+
+test("server error: a long value of its metadata is cut, not lost", async () => {
+  const client = await start({
+    async unary() {
+      throw new ApiError("LIMIT_EXCEEDED", "x", { metadata: { path: "p".repeat(9000), limit: "5" } });
+    },
+  });
+  const error = (await client.unary({}).catch((e: unknown) => e)) as ApiError;
+  expect(error.metadata).toEqual({ path: `${"p".repeat(1023)}…`, limit: "5" });
 });
 
 test("server error: what is no ApiError becomes INTERNAL, with its stack in the log and not on the wire", async () => {
