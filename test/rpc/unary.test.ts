@@ -1,5 +1,5 @@
 import { status } from "@grpc/grpc-js";
-import { ApiError } from "@modelwire/proto";
+import { ApiError, toGrpcStatus } from "@modelwire/proto";
 import { afterEach, expect, test } from "vitest";
 import { aborted, deferred, type Echo, type EchoHandlers, startEcho } from "./echo.ts";
 
@@ -105,6 +105,10 @@ test.each([
   });
   const error = (await client.unary({}).catch((e: unknown) => e)) as ApiError;
   expect(error.reason).toBe("LIMIT_EXCEEDED");
+  const [trailer] = toGrpcStatus(new ApiError("LIMIT_EXCEEDED", message, options)).metadata.get(
+    "grpc-status-details-bin",
+  );
+  expect(trailer?.length).toBeLessThanOrEqual(6 * 1024); // other gRPC stacks take 8 KiB of trailers
 });
 
 test("server error: a long value of its metadata is cut, not lost", async () => {
