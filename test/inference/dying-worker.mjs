@@ -3,7 +3,7 @@
 import { parentPort } from "node:worker_threads";
 
 parentPort.on("message", ({ type, id, key }) => {
-  if (type === "load") parentPort.postMessage({ type: "reply", id, value: { key } });
+  if (type === "load" || type === "loadGraph") parentPort.postMessage({ type: "reply", id, value: { key } });
   else if (type === "close") parentPort.close();
   else if (type === "inspect") throw new Error("out of breath");
 });

@@ -235,10 +235,15 @@ describe("an inference host", () => {
     const host = newHost({ worker: new URL("./dying-worker.mjs", import.meta.url) });
     await host.load("phi", tinyPhi3);
     const reading = all(chat(host, "x"));
+    await host.loadGraph("iris", "anything");
+    const running = host.run("iris", [], new AbortController().signal);
+    const counting = host.tokenize("phi", { text: "x" });
     const inspecting = host.inspect("anything");
     expect((await failure(reading)).reason).toBe("WORKER_DIED");
+    expect((await failure(running)).reason).toBe("WORKER_DIED");
+    expect((await failure(counting)).reason).toBe("WORKER_DIED");
     expect((await failure(inspecting)).message).toContain("out of breath");
-    expect(host.models()).toEqual([]);
+    expect([...host.models(), ...host.graphs()]).toEqual([]);
     expect((await failure(all(chat(host, "x")))).reason).toBe("MODEL_NOT_LOADED");
     expect(await host.load("phi", tinyPhi3)).toEqual({ key: "phi" });
   });
