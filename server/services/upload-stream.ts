@@ -34,6 +34,9 @@ export async function readHeader(messages: AsyncIterator<LogModelRequest>): Prom
   return message.value;
 }
 
+/** Most bytes of all paths together: the list of a model's files goes into one message. */
+const MAX_PATH_BYTES = 1 << 20;
+
 /**
  * The files, until the upload's end.
  *
@@ -49,6 +52,7 @@ export async function* incomingFiles(
   maxBytes: number,
 ): AsyncGenerator<IncomingFile> {
   let bytes = 0;
+  let pathBytes = 0;
   const take = (more: number) => {
     bytes += more;
     if (bytes > maxBytes) throw tooMuch(`more than ${maxBytes} bytes (the server's --max-model-bytes)`);
@@ -61,6 +65,8 @@ export async function* incomingFiles(
     if (message.case !== "fileStart" && message.case !== "fileReference")
       throw outOfOrder(`expected a file_start, a file_reference or the end, got ${nameOf(next.value)}`);
     if (count === MAX_FILES) throw tooMuch(`more than ${MAX_FILES} files`);
+    pathBytes += Buffer.byteLength(message.value.path);
+    if (pathBytes > MAX_PATH_BYTES) throw tooMuch(`paths of more than ${MAX_PATH_BYTES} bytes together`);
     if (message.case === "fileReference") {
       checkReference(message.value);
       const { path, sizeBytes, sha256 } = message.value;

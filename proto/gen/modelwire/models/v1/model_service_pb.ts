@@ -204,7 +204,8 @@ export const LogModelHeaderSchema: GenMessage<LogModelHeader> = /*@__PURE__*/
  */
 export type FileStart = Message<"modelwire.models.v1.FileStart"> & {
   /**
-   * Where in the model folder it goes: relative, with "/" between the parts, at most 1,024 bytes, no part "." or "..".
+   * Where in the model folder it goes: relative, with "/" between the parts, at most 1,024 bytes, no part "." or "..". The
+   * paths of a model have at most a mebibyte together.
    *
    * @generated from field: string path = 1;
    */
