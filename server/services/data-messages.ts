@@ -2,6 +2,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { NullValue, type Timestamp } from "@bufbuild/protobuf/wkt";
 import {
+  ApiError,
   type DataInput,
   type DataOutput,
   DataOutputSchema,
@@ -265,7 +266,12 @@ function tensorOf({ dtype, shape, bytes, items }: NdArray): MessageInitShape<typ
   return strings.length === items.length ? { type: TensorType.STRING, shape: sizes, strings } : undefined;
 }
 
-/** @throws Error for an array of a type that the wire has no name for; scoringOutput leaves none. */
+/** numpy.uint64, which is what holds such a number in Python, too. */
+function uint64(value: bigint): MessageInitShape<typeof TensorSchema> {
+  return { type: TensorType.UINT64, shape: [], data: new Uint8Array(BigUint64Array.of(value).buffer) };
+}
+
+/** @throws ApiError PREDICTION_FAILED for a whole number that the wire has no place for: nothing is rounded. */
 export function valueMessage(data: Data): MessageInitShape<typeof ValueSchema> {
   return { kind: kindOf(data) };
 }
@@ -275,7 +281,11 @@ function kindOf(data: Data): NonNullable<MessageInitShape<typeof ValueSchema>["k
   if (typeof data === "boolean") return { case: "boolValue", value: data };
   if (typeof data === "bigint") {
     if (BigInt.asIntN(64, data) === data) return { case: "intValue", value: data };
-    return { case: "doubleValue", value: Number(data) };
+    if (BigInt.asUintN(64, data) === data) return { case: "tensorValue", value: uint64(data) };
+    throw new ApiError(
+      "PREDICTION_FAILED",
+      `${data} has more than 64 bits, for which only JSON has a place; send the input as a JSON body`,
+    );
   }
   if (typeof data === "number") return { case: "doubleValue", value: data };
   if (typeof data === "string") return { case: "stringValue", value: data };

@@ -1,5 +1,6 @@
 // What a folder that has been uploaded becomes: looks into it, finds signature and example, and says which files make it
 // an MLflow model. It decides nothing about bytes and rows.
+import { join } from "node:path";
 import { ApiError, type FieldViolation, invalidFields, type LogModelHeader } from "@modelwire/proto";
 import type { InferenceHost } from "../inference/host.ts";
 import type { Data } from "../mlmodel/data/data.ts";
@@ -131,7 +132,8 @@ const DEFAULT_EXAMPLES: Readonly<Record<LlmTask, Data>> = {
 function llmSignature(task: LlmTask, header: LogModelHeader, example: Data | undefined): SignatureJson {
   if (task === "llm/v1/chat") return chatSignature();
   if (task === "llm/v1/completions") return completionsSignature();
-  if (header.signature) return givenSignature(header);
+  const given = givenSignature(header);
+  if (given) return writeSignature(given);
   // What MLflow would find: the answer to a prompt is a text.
   return writeSignature(inferSignature({ input: example ?? DEFAULT_EXAMPLES.prompt, output: "text" }).signature);
 }
@@ -143,9 +145,9 @@ async function finishOnnx(
   host: InferenceHost,
   signal: AbortSignal,
 ): Promise<Finished> {
-  const path = `${folder}/${graph}`;
+  const path = join(folder, graph);
   const report = await host.inspectGraph(path).catch((error) => Promise.reject(fromInference(error)));
-  const given = header.signature && readSignature(givenSignature(header));
+  const given = givenSignature(header);
   const warnings = [...report.warnings];
   let signature = given ?? graphSignature(report.inputs, report.outputs);
   const said = exampleIn(header);
@@ -231,12 +233,13 @@ async function finishReady(
       : host.inspectGraph(join(folder, servable.file))
     )
       .then((report) => warnings.push(...report.warnings))
-      .catch((error) => note(error instanceof Error ? error.message : String(error)));
+      .catch((error) => {
+        // Only what the folder itself is to blame for says something of the model.
+        const known = fromInference(error);
+        if (!(known instanceof ApiError && /^MODEL_(INVALID|NOT_SERVABLE)$/.test(known.reason))) throw known;
+        note(known.message);
+      });
   return { texts: readyModelFiles(mlmodel, identity), at: "", warnings };
-}
-
-function join(folder: string, path: string): string {
-  return path === "" ? folder : `${folder}/${path}`;
 }
 
 /** @throws ApiError INVALID_FIELD. */
@@ -244,12 +247,12 @@ function exampleIn({ inputExample }: LogModelHeader): Data | undefined {
   return inputExample === undefined ? undefined : jsonExample(inputExample, "header.input_example");
 }
 
-/** @throws ApiError INVALID_FIELD. */
-function givenSignature({ signature }: LogModelHeader): SignatureJson {
-  const json = signatureJson(signature!);
-  if (json.inputs === null)
+/** @throws ApiError INVALID_FIELD, or MODEL_INVALID for one that MLflow could not read. */
+function givenSignature({ signature }: LogModelHeader): Signature | undefined {
+  if (!signature) return undefined;
+  if (signature.inputs === undefined)
     throw invalidFields([
       { field: "header.signature.inputs", description: "is missing: a signature says at least what goes in" },
     ]);
-  return writeSignature(readSignature(json));
+  return readSignature(signatureJson(signature));
 }

@@ -66,14 +66,15 @@ export class ModelLoader {
    * @throws ApiError as {@link loadAny}, and MODEL_NOT_SERVABLE for a model that has no tokens.
    */
   async load(ref: string, signal: AbortSignal): Promise<LoadedLlm> {
-    const { folder } = await this.#lookUp(ref);
+    const lookedUp = await this.#lookUp(ref);
+    const { folder } = lookedUp;
     if (folder.servable.kind === "onnx")
       throw notServable(
         folder.model,
         ref,
         "is a plain ONNX model, which neither chats nor has tokens; ask it with Predict",
       );
-    const loaded = await this.loadAny(ref, signal);
+    const loaded = await this.#load(ref, lookedUp, signal);
     if (loaded.kind !== "llm") throw new Error(`${loaded.modelId} changed its kind`);
     return loaded;
   }
@@ -83,24 +84,7 @@ export class ModelLoader {
    * @throws ApiError MODEL_NOT_FOUND, MODEL_NOT_READY, MODEL_NOT_SERVABLE, MODEL_INVALID or RUNTIME_UNAVAILABLE.
    */
   async loadAny(ref: string, signal: AbortSignal): Promise<Loaded> {
-    const { modelId, model, signature, folder } = await this.#lookUp(ref);
-    const { servable, path } = folder;
-    if (servable.kind === "none") throw notServable(model, ref, `cannot be served here: ${servable.reason}`);
-    const found = { modelId, model, signature };
-    try {
-      if (servable.kind === "llm") {
-        const info = await this.#host.load(modelId, join(path, servable.folder), this.#options, signal);
-        this.#served(model);
-        return { kind: "llm", ...found, info };
-      }
-      const { threads } = this.#options;
-      const options = { ...onnxOptions(servable.flavor), ...(threads !== undefined && { threads }) };
-      const info = await this.#host.loadGraph(modelId, join(path, servable.file), options, signal);
-      this.#served(model);
-      return { kind: "onnx", ...found, info };
-    } catch (error) {
-      throw fromInference(error);
-    }
+    return await this.#load(ref, await this.#lookUp(ref), signal);
   }
 
   /** Forgets what names meant: something was logged or deleted. */
@@ -124,6 +108,27 @@ export class ModelLoader {
       ...this.#host.graphs().map((info) => ({ kind: "onnx" as const, info, name: name(info.key) })),
     ].filter(({ info }) => this.#names.has(info.key));
     return all.sort((a, b) => a.name.localeCompare(b.name, "en") || a.info.key.localeCompare(b.info.key, "en"));
+  }
+
+  async #load(ref: string, lookedUp: LookedUp, signal: AbortSignal): Promise<Loaded> {
+    const { modelId, model, signature, folder } = lookedUp;
+    const { servable, path } = folder;
+    if (servable.kind === "none") throw notServable(model, ref, `cannot be served here: ${servable.reason}`);
+    const found = { modelId, model, signature };
+    try {
+      if (servable.kind === "llm") {
+        const info = await this.#host.load(modelId, join(path, servable.folder), this.#options, signal);
+        this.#served(model);
+        return { kind: "llm", ...found, info };
+      }
+      const { threads } = this.#options;
+      const options = { ...onnxOptions(servable.flavor), ...(threads !== undefined && { threads }) };
+      const info = await this.#host.loadGraph(modelId, join(path, servable.file), options, signal);
+      this.#served(model);
+      return { kind: "onnx", ...found, info };
+    } catch (error) {
+      throw fromInference(error);
+    }
   }
 
   async #lookUp(ref: string): Promise<LookedUp> {

@@ -1,9 +1,10 @@
 // One upload from its first byte to the READY row. Knows the order of steps that a crash cannot hurt.
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { ApiError, type LogModelHeader, type Model, ModelStatus } from "@modelwire/proto";
+import type { ModelIdentity } from "../mlmodel/model-files.ts";
 import type { ArtifactWrite, FileClaim, WrittenFile } from "./artifact-store.ts";
 import { refusePath } from "./artifacts/path-rules.ts";
-import type { CommitInfo, LoggedModel, ModelIdentity, ModelUpload, Staged } from "./model-store.ts";
+import type { CommitInfo, LoggedModel, ModelUpload, Staged } from "./model-store.ts";
 import { lookAt, MLMODEL } from "./staged.ts";
 import type { TrackingStore } from "./tracking-store.ts";
 

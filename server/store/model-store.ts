@@ -2,6 +2,7 @@
 // and in place, FAILED when that did not come about. It must never know gRPC, SQL or where the disk is.
 import type { LogModelHeader, Model, ModelFile } from "@modelwire/proto";
 import type { Mlmodel } from "../mlmodel/mlmodel-file.ts";
+import type { ModelIdentity } from "../mlmodel/model-files.ts";
 import type { Servable } from "../mlmodel/servable.ts";
 import type { Content, FileClaim, WrittenFile } from "./artifact-store.ts";
 import type { Staged } from "./staged.ts";
@@ -89,17 +90,6 @@ export interface CommitInfo {
   readonly at: "model" | "";
   /** Kept, and given again to a repeated request. */
   readonly warnings: readonly string[];
-}
-
-/** What the files that are added say of the model. */
-export interface ModelIdentity {
-  readonly modelId: string;
-  /** As the database has it. */
-  readonly artifactLocation: string;
-  readonly runId: string | undefined;
-  readonly createdAt: Date;
-  /** Sum of the uploaded files, in bytes. */
-  readonly sizeBytes: bigint;
 }
 
 /** An upload. One call at a time; ends with commit or abort. */

@@ -1,10 +1,10 @@
 // Messages of the wire that no model could mean.
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { ApiError, DataInputSchema, TensorType, type ValueSchema } from "@modelwire/proto";
+import { ApiError, DataInputSchema, TensorType, ValueSchema } from "@modelwire/proto";
 import { expect, test } from "vitest";
 import { NdArray } from "../../server/mlmodel/data/data.ts";
 import { scoringOutput } from "../../server/mlmodel/enforce/scoring-output.ts";
-import { scoringForm } from "../../server/services/data-messages.ts";
+import { scoringForm, valueMessage } from "../../server/services/data-messages.ts";
 
 function refusal(work: () => unknown): ApiError {
   try {
@@ -66,4 +66,13 @@ test("a tensor of no items in too many lists is refused, however it is typed", (
 
 test("an array of no items is written as the lists that it has", () => {
   expect(scoringOutput(NdArray.ofBytes("float32", [2, 0, 2 ** 40], new Uint8Array()))).toEqual([[], []]);
+});
+
+test("whole numbers up to 64 bits arrive as they are, larger ones are refused and not rounded", () => {
+  const kind = (value: bigint) => create(ValueSchema, valueMessage(value)).kind;
+  expect(kind(-(2n ** 63n))).toEqual({ case: "intValue", value: -(2n ** 63n) });
+  const wide = kind(2n ** 64n - 1n);
+  expect(wide).toMatchObject({ case: "tensorValue", value: { type: TensorType.UINT64, shape: [] } });
+  expect(wide.case === "tensorValue" && wide.value.data).toEqual(new Uint8Array(8).fill(255));
+  expect(() => kind(2n ** 64n)).toThrow(/more than 64 bits.*JSON body/);
 });
