@@ -5,15 +5,15 @@
 // service is measured. Both have the same number of threads and take turns in one run; the figures are medians.
 //   time to first token, and milliseconds per token after it until the client has all, of one stream
 //   tokens per second of eight streams at once (the peer has no such thing on CPU: one after the other)
-import { execFileSync, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { cpus, tmpdir } from "node:os";
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import { createClient } from "@modelwire/client";
+import { median, printMachine, startService } from "./service.mjs";
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -30,24 +30,9 @@ if (!folder) throw new Error("usage: node bench/decode.mjs FOLDER [--python PYTH
 const maxTokens = Number(values.tokens);
 
 const store = mkdtempSync(join(tmpdir(), "modelwire-bench-"));
-// A process of its own, as in production: the client's work must not stand in the way of the server's event loop.
-const cli = fileURLToPath(new URL("../server/bin/modelwire.js", import.meta.url));
-const service = spawn(process.execPath, [cli, "serve", "--port", "0", "--store", store, "--threads", values.threads], {
-  stdio: ["ignore", "ignore", "pipe"],
-});
-const address = await new Promise((resolve, reject) => {
-  const lines = createInterface({ input: service.stderr });
-  lines.on("line", (line) => {
-    const found = /"address":"([^"]+)"/.exec(line)?.[1];
-    if (found) resolve(found);
-  });
-  service.once("exit", () => reject(new Error("the service ended")));
-});
-const client = createClient(address);
-const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
-console.log(
-  `commit ${commit}, ${cpus().length} x ${cpus()[0].model.trim()}, Node ${process.version}, ${values.threads} threads, ${values.rounds} rounds`,
-);
+const service = await startService(store, ["--threads", values.threads]);
+const client = createClient(service.address);
+printMachine(`${values.threads} threads, ${values.rounds} rounds`);
 try {
   const { model } = await client.models.log(folder, { name: "bench" });
   await client.serving.loadModel({ model: model.modelId });
@@ -104,20 +89,13 @@ try {
   row(`first token after ${promptTokens} prompt tokens`, "ms", ({ firstMs }) => firstMs);
   row("each token after it, one stream", "ms", ({ perTokenMs }) => perTokenMs);
   row("eight streams, prompts included", "tok/s", ({ eight }) => eight, "more");
-  const status = readFileSync(`/proc/${service.pid}/status`, "utf8");
-  const mebibytes = (field) => Math.round(Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1]) / 1024);
-  console.log(`figure: resident memory of the service: ${mebibytes("VmRSS")} MiB, at most ${mebibytes("VmHWM")} MiB`);
+  console.log(
+    `figure: resident memory of the service: ${service.memory("VmRSS")} MiB, at most ${service.memory("VmHWM")} MiB`,
+  );
 } finally {
   client.close();
-  const ended = new Promise((resolve) => service.once("exit", resolve));
-  service.kill("SIGTERM");
-  await ended;
+  await service.stop();
   rmSync(store, { recursive: true, force: true });
-}
-
-function median(numbers) {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
 }
 
 /** The peer as a process that measures once for every line it is sent. */

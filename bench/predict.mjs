@@ -4,13 +4,12 @@
 // beside onnxruntime-node's own session.run with the tensor ready. Through the network: Predict over gRPC, beside
 // `mlflow models serve` over HTTP of the same folder, both with one connection and one call at a time; PYTHON has mlflow
 // and onnxruntime. Then a tensor of 100 MB there and back. Both sides take turns in one run; the figures are medians.
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { createServer } from "node:net";
-import { cpus, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { create } from "@bufbuild/protobuf";
@@ -22,6 +21,7 @@ import { createInferenceHost } from "../server/dist/inference/host.js";
 import { ModelLoader } from "../server/dist/services/model-loader.js";
 import { predictionService } from "../server/dist/services/prediction-service.js";
 import { openModelStore } from "../server/dist/store/open.js";
+import { median, printMachine, startService } from "./service.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -36,24 +36,11 @@ const COLUMNS = ["sepal_length", "sepal_width", "petal_length", "petal_width"];
 const work = mkdtempSync(join(tmpdir(), "modelwire-bench-"));
 const store = join(work, "store");
 const graphs = fileURLToPath(new URL("../test/fixtures/onnx/plain/", import.meta.url));
-const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
-console.log(
-  `commit ${commit}, ${cpus().length} x ${cpus()[0].model.trim()}, Node ${process.version}, ${rounds} rounds of ${calls} calls`,
-);
-
-const cli = fileURLToPath(new URL("../server/bin/modelwire.js", import.meta.url));
-const flags = ["--port", "0", "--store", store, "--log-level", "info", "--max-message-bytes", String(256 << 20)];
+printMachine(`${rounds} rounds of ${calls} calls`);
 mkdirSync(store);
-const service = spawn(process.execPath, [cli, "serve", ...flags], { stdio: ["ignore", "ignore", "pipe"] });
-const address = await new Promise((resolve, reject) => {
-  createInterface({ input: service.stderr }).on("line", (line) => {
-    const found = /"address":"([^"]+)"/.exec(line)?.[1];
-    if (found) resolve(found);
-  });
-  service.once("exit", () => reject(new Error("the service ended")));
-});
-const client = createClient(address, { maxReceiveBytes: 256 << 20, maxSendBytes: 256 << 20 });
-const closing = [() => client.close(), () => service.kill("SIGTERM")];
+const service = await startService(store, ["--max-message-bytes", String(256 << 20)]);
+const client = createClient(service.address, { maxReceiveBytes: 256 << 20, maxSendBytes: 256 << 20 });
+const closing = [() => client.close(), () => service.stop()];
 try {
   const models = {};
   for (const name of ["iris", "identity"]) {
@@ -183,7 +170,7 @@ async function large({ identity }) {
   const data = new Uint8Array(100_000_000);
   const tensor = { type: TensorType.FLOAT, shape: [BigInt(data.length / 4)], data };
   const input = { form: { case: "tensors", value: { tensors: [{ name: "x", tensor }] } } };
-  const before = memory("VmRSS");
+  const before = service.memory("VmRSS");
   const seconds = [];
   const work = [];
   for (let round = 0; round < rounds; round += 1) {
@@ -194,13 +181,8 @@ async function large({ identity }) {
     if (output.form.value.tensors[0].tensor.data.length !== data.length) throw new Error("it came back shorter");
   }
   console.log(
-    `figure: ${"100 MB there and back".padEnd(38)} ${median(seconds).toFixed(2)} s, of which ${median(work).toFixed(0)} ms between the service's handler and the model; resident ${before} MiB before, at most ${memory("VmHWM")} MiB`,
+    `figure: ${"100 MB there and back".padEnd(38)} ${median(seconds).toFixed(2)} s, of which ${median(work).toFixed(0)} ms between the service's handler and the model; resident ${before} MiB before, at most ${service.memory("VmHWM")} MiB`,
   );
-}
-
-function memory(field) {
-  const status = readFileSync(`/proc/${service.pid}/status`, "utf8");
-  return Math.round(Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1]) / 1024);
 }
 
 /** Milliseconds of one call, of so many one after the other. */
@@ -218,9 +200,4 @@ function onnxFile(model) {
 
 function double(value) {
   return { kind: { case: "doubleValue", value } };
-}
-
-function median(numbers) {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
 }

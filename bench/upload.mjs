@@ -4,7 +4,6 @@
 // the client and a service in a process of its own. The floor is SHA-256, write and flush of the same bytes, one after the
 // other in one thread, on the same disk (DIR). Both take turns in one run; the figures are medians. Then the second version
 // of the model with one changed file, of which only that file should go over the wire.
-import { execFileSync, spawn } from "node:child_process";
 import { createHash, randomFillSync } from "node:crypto";
 import {
   closeSync,
@@ -17,12 +16,12 @@ import {
   rmSync,
   writeSync,
 } from "node:fs";
-import { cpus, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { createClient } from "@modelwire/client";
+import { median, printMachine, startService } from "./service.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -73,23 +72,9 @@ function floor() {
 }
 
 const store = join(work, "store");
-const cli = fileURLToPath(new URL("../server/bin/modelwire.js", import.meta.url));
-const service = spawn(process.execPath, [cli, "serve", "--port", "0", "--store", store], {
-  stdio: ["ignore", "ignore", "pipe"],
-});
-const address = await new Promise((resolve, reject) => {
-  const lines = createInterface({ input: service.stderr });
-  lines.on("line", (line) => {
-    const found = /"address":"([^"]+)"/.exec(line)?.[1];
-    if (found) resolve(found);
-  });
-  service.once("exit", () => reject(new Error("the service ended")));
-});
-const client = createClient(address);
-const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
-console.log(
-  `commit ${commit}, ${cpus().length} x ${cpus()[0].model.trim()}, Node ${process.version}, ${mebibytes} MiB, ${values.rounds} rounds`,
-);
+const service = await startService(store);
+const client = createClient(service.address);
+printMachine(`${mebibytes} MiB, ${values.rounds} rounds`);
 
 async function upload() {
   let bytesSent = 0;
@@ -123,9 +108,7 @@ try {
     `figure: floor                  ${theirs.toFixed(2)} s   ${rate(theirs)}   ${floors.map((s) => s.toFixed(2)).join(" ")}`,
   );
   console.log(`figure: share of the floor     ${Math.round((100 * theirs) / mine)} %`);
-  const status = readFileSync(`/proc/${service.pid}/status`, "utf8");
-  const resident = (field) => Math.round(Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1]) / 1024);
-  console.log(`figure: resident memory of the service: at most ${resident("VmHWM")} MiB`);
+  console.log(`figure: resident memory of the service: at most ${service.memory("VmHWM")} MiB`);
   console.log(
     `figure: resident memory of the client:  at most ${Math.round(process.resourceUsage().maxRSS / 1024)} MiB`,
   );
@@ -145,13 +128,6 @@ try {
   );
 } finally {
   client.close();
-  const ended = new Promise((resolve) => service.once("exit", resolve));
-  service.kill("SIGTERM");
-  await ended;
+  await service.stop();
   rmSync(work, { recursive: true, force: true });
-}
-
-function median(numbers) {
-  const sorted = [...numbers].sort((a, b) => a - b);
-  return (sorted[(sorted.length - 1) >> 1] + sorted[sorted.length >> 1]) / 2;
 }
