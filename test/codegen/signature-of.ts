@@ -1,8 +1,9 @@
 // Signatures as the service gives them, from the JSON that an MLmodel file has.
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
-import type { DataTypeSchema, SchemaSchema, Signature, ValueSchema } from "@modelwire/proto";
-import { ScalarType, SignatureSchema } from "@modelwire/proto";
+import { type Signature, SignatureSchema } from "@modelwire/proto";
+import { type Json, pythonJson } from "../../server/mlmodel/data/python-json.ts";
+import { readSignature } from "../../server/mlmodel/signature/schema-json.ts";
+import { signatureMessage } from "../../server/services/signature-messages.ts";
 
 /** A column, a property, a parameter or a tensor, in MLflow's words. */
 export interface Spec {
@@ -17,62 +18,13 @@ export interface Spec {
   shape?: number[] | null;
 }
 
-/** @param task as the service would find it by the structure */
-export function signatureOf(given: { inputs?: Spec[]; outputs?: Spec[]; params?: Spec[] }, task = ""): Signature {
-  const { inputs, outputs, params } = given;
-  const json = Object.entries(given).map(([part, specs]) => [part, JSON.stringify(specs)]);
-  return create(SignatureSchema, {
-    task,
-    json: Object.fromEntries(json),
-    ...(inputs && { inputs: schemaOf(inputs) }),
-    ...(outputs && { outputs: schemaOf(outputs) }),
-    ...(params && {
-      params: {
-        params: params.map((spec) => ({
-          name: String(spec.name),
-          type: typeOf(spec),
-          defaultValue: pythonValue(spec.default),
-          ...(spec.shape && { length: -1n }),
-        })),
-      },
-    }),
-  });
+export function signatureOf(given: { inputs?: Spec[]; outputs?: Spec[]; params?: Spec[] }): Signature {
+  const text = (specs: Spec[] | undefined) => (specs ? pythonJson(specs as unknown as Json) : null);
+  const json = { inputs: text(given.inputs), outputs: text(given.outputs), params: text(given.params) };
+  return create(SignatureSchema, signatureMessage(readSignature(json), json));
 }
 
 /** A tensor, in MLflow's words. */
 export function tensorSpec(dtype: string, shape: number[], name?: string): Spec {
   return { ...(name !== undefined && { name }), type: "tensor", "tensor-spec": { dtype, shape } };
-}
-
-function schemaOf(specs: Spec[]): MessageInitShape<typeof SchemaSchema> {
-  const named = ({ name }: Spec) => (name === undefined ? {} : { name: String(name) });
-  const tensors = specs.flatMap((spec) => {
-    const tensor = spec["tensor-spec"];
-    return tensor ? [{ ...named(spec), dtype: tensor.dtype, shape: tensor.shape.map(BigInt) }] : [];
-  });
-  if (tensors.length > 0) return { tensors };
-  return { columns: specs.map((spec) => ({ ...named(spec), type: typeOf(spec), required: spec.required ?? true })) };
-}
-
-function typeOf(spec: Spec): MessageInitShape<typeof DataTypeSchema> {
-  if (spec.items) return { kind: { case: "arrayItems", value: typeOf(spec.items) } };
-  if (spec.values) return { kind: { case: "mapValues", value: typeOf(spec.values) } };
-  if (spec.type === "any") return { kind: { case: "any", value: {} } };
-  if (spec.properties) {
-    const properties = Object.entries(spec.properties).map(([name, property]) => ({
-      name,
-      type: typeOf(property),
-      required: property.required ?? true,
-    }));
-    return { kind: { case: "object", value: { properties } } };
-  }
-  const scalar = ScalarType[spec.type.toUpperCase() as keyof typeof ScalarType];
-  return { kind: { case: "scalar", value: scalar } };
-}
-
-function pythonValue(value: unknown): MessageInitShape<typeof ValueSchema> {
-  if (Array.isArray(value)) return { kind: { case: "listValue", value: { values: value.map(pythonValue) } } };
-  if (typeof value === "string") return { kind: { case: "stringValue", value } };
-  if (Number.isInteger(value)) return { kind: { case: "intValue", value: BigInt(value as number) } };
-  return { kind: { case: "doubleValue", value: Number(value) } };
 }

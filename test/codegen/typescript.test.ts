@@ -1,11 +1,13 @@
 // Generated modules, compiled: right programs must, and wrong programs must not.
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { ColumnSpecSchema, type DataTypeSchema, ScalarType } from "@modelwire/proto";
 import { beforeAll, expect, test } from "vitest";
 import { protoFile } from "../../server/codegen/proto-file.ts";
 import { typescriptModule } from "../../server/codegen/typescript.ts";
 import { compile } from "./compile.ts";
-import { type Spec, signatureOf } from "./signature-of.ts";
+import { signatureOf } from "./signature-of.ts";
 import { HOSTILE_NAMES, SIGNATURES } from "./signatures.ts";
 
 type Name = keyof typeof SIGNATURES;
@@ -191,9 +193,11 @@ test("forty thousand columns whose types want one name, and a type as deep as th
     properties: { a: { type: "long" } },
     required: true,
   }));
-  let deep: Spec = { type: "double" };
-  for (let i = 0; i < 90; i++) deep = { type: "array", items: deep };
-  const signature = signatureOf({ inputs: [...wide, { ...deep, name: "deep", required: true }] });
+  // Deeper than MLflow's: a server may send what it likes.
+  let deep: MessageInitShape<typeof DataTypeSchema> = { kind: { case: "scalar", value: ScalarType.DOUBLE } };
+  for (let i = 0; i < 90; i++) deep = { kind: { case: "arrayItems", value: deep } };
+  const signature = signatureOf({ inputs: wide });
+  signature.inputs?.columns.push(create(ColumnSpecSchema, { name: "deep", type: deep, required: true }));
   // A second; were a name looked for among all others, this would not end before the test does.
   const text = typescriptModule({ uri: "x", name: "Wide", signature });
   protoFile({ uri: "x", name: "Wide", signature });

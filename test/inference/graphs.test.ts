@@ -7,11 +7,11 @@ import {
   createInferenceHost,
   type GraphOutput,
   type GraphTensor,
-  type InferenceError,
   type InferenceHost,
   type TensorValue,
 } from "../../server/inference/host.ts";
 import { RunPlaces } from "../../server/inference/loaded-graph.ts";
+import { failure } from "./failure.ts";
 import { fixture, tinyPhi3 } from "./folders.ts";
 
 const path = (name: string) => fixture(`plain/${name}.onnx`);
@@ -36,14 +36,6 @@ const run = (key: string, feeds: readonly GraphTensor[], signal = never) => host
 const tensor = (output: GraphOutput | undefined): TensorValue => {
   expect(output).toMatchObject({ kind: "tensor" });
   return output as TensorValue;
-};
-const failure = async (promise: Promise<unknown>): Promise<InferenceError> => {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  expect(error).toMatchObject({ name: "InferenceError" });
-  return error as InferenceError;
 };
 
 describe("a plain graph", () => {

@@ -8,6 +8,7 @@ import {
   type InferenceError,
   type InferenceHost,
 } from "../../server/inference/host.ts";
+import { failure } from "./failure.ts";
 import { fixture, tinyPhi3, withFolder } from "./folders.ts";
 
 const recorded = JSON.parse(
@@ -53,14 +54,6 @@ async function all(events: AsyncIterable<GenerateEvent>): Promise<GenerateEvent[
 const textOf = (events: readonly GenerateEvent[], index = 0) =>
   events.map((event) => (event.type === "delta" && event.index === index ? event.text : "")).join("");
 const doneOf = (events: readonly GenerateEvent[]) => events.find((event) => event.type === "done")!;
-const failure = async (promise: Promise<unknown>): Promise<InferenceError> => {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  expect(error).toMatchObject({ name: "InferenceError" });
-  return error as InferenceError;
-};
 
 describe("an inference host", () => {
   test("streams the answer to a chat, with its reason, usage, timings, seed and options", async () => {

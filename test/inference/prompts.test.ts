@@ -4,9 +4,9 @@ import {
   createInferenceHost,
   type GenerateEvent,
   type GenerateOptions,
-  type InferenceError,
   type InferenceHost,
 } from "../../server/inference/host.ts";
+import { failure } from "./failure.ts";
 import { tinyPhi3, withFolder } from "./folders.ts";
 
 const recorded = JSON.parse(readFileSync(new URL("../fixtures/onnx/prompts.json", import.meta.url), "utf8")) as {
@@ -19,15 +19,6 @@ beforeAll(async () => {
   await host.load("phi", tinyPhi3, { threads: 1 });
 });
 afterAll(() => host.close());
-
-const failure = async (promise: Promise<unknown>): Promise<InferenceError> => {
-  const error = await promise.then(
-    () => undefined,
-    (thrown: unknown) => thrown,
-  );
-  expect(error).toMatchObject({ name: "InferenceError" });
-  return error as InferenceError;
-};
 
 /** The answer to a prompt, its ids and its end. */
 async function goOn(prompt: string, options: GenerateOptions = {}, from: InferenceHost = host) {
