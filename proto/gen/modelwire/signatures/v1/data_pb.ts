@@ -46,7 +46,7 @@ export type Value = Message<"modelwire.signatures.v1.Value"> & {
     case: "boolValue";
   } | {
     /**
-     * An int.
+     * An int. In an answer one that needs all of 64 bits comes as a tensor_value, np.uint64; larger ones only JSON can hold.
      *
      * @generated from field: int64 int_value = 3;
      */
