@@ -10,7 +10,7 @@ import {
   type ModelFile,
   ModelStatus,
 } from "@modelwire/proto";
-import { readMlmodel } from "../mlmodel/mlmodel-file.ts";
+import type { Mlmodel } from "../mlmodel/mlmodel-file.ts";
 import { servableOf } from "../mlmodel/servable.ts";
 import type { ArtifactStore, ArtifactWrite, Content } from "./artifact-store.ts";
 import { LocalModelUpload } from "./local-model-upload.ts";
@@ -18,7 +18,6 @@ import { ModelDescriber } from "./model-describe.ts";
 import { checkContents, checkHeader, headerDigest, MODEL_ID } from "./model-header.ts";
 import type { Begun, LoggedModel, ModelFolder, ModelStore, SearchModels, SweepReport } from "./model-store.ts";
 import { pageSize, readPageToken, writePageToken } from "./page-token.ts";
-import { MAX_TEXT_BYTES, MLMODEL } from "./staged.ts";
 import type { TrackingStore } from "./tracking-store.ts";
 
 /** Tags by which a repeated request is known again, after a restart too. */
@@ -27,6 +26,9 @@ const REQUEST_DIGEST_TAG = "modelwire.requestDigest";
 
 /** A page ends early when it would be too much for a message: signatures may be long. */
 const MAX_PAGE_BYTES = 2 << 20;
+
+/** What a folder without the file says. */
+const NO_MLMODEL: Mlmodel = { flavors: {}, signature: undefined, metadata: undefined, other: {} };
 
 export interface LocalModelStoreDeps {
   readonly tracking: TrackingStore;
@@ -99,8 +101,7 @@ export class LocalModelStore implements ModelStore {
     const model = await this.#ready(ref);
     const { artifactLocation } = model;
     const path = await this.#artifacts.materialize(artifactLocation);
-    const text = (await this.#artifacts.readText(artifactLocation, MLMODEL, MAX_TEXT_BYTES)) ?? "flavors: {}";
-    const mlmodel = readMlmodel(text);
+    const mlmodel = (await this.#describer.mlmodel(model)) ?? NO_MLMODEL;
     const files = (await this.#artifacts.list(artifactLocation)).map((file) => file.path);
     const servable = servableOf(mlmodel, files);
     const top =

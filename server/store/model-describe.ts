@@ -8,6 +8,8 @@ import { MAX_TEXT_BYTES, MLMODEL } from "./staged.ts";
 
 /** Files of READY models do not change, so what was read is kept; so many models at most. */
 const KEPT_MODELS = 2000;
+/** What is longer is read again each time: it may unfold into a hundred times as much memory. A chat model has 6,000. */
+const KEPT_CHARACTERS = 64 << 10;
 
 interface FromFiles {
   readonly mlmodel: Mlmodel;
@@ -45,20 +47,30 @@ export class ModelDescriber {
     return model;
   }
 
-  async #fromFiles({ modelId, artifactLocation }: Model): Promise<FromFiles | undefined> {
-    const kept = this.#kept.get(modelId);
-    if (kept) return kept;
+  /** The model's MLmodel file; undefined when it has none. @throws ApiError as the artifact store, MODEL_INVALID. */
+  async mlmodel(model: Model): Promise<Mlmodel | undefined> {
+    return (await this.#read(model))?.mlmodel;
+  }
+
+  async #fromFiles(model: Model): Promise<FromFiles | undefined> {
     try {
-      const text = await this.#artifacts.readText(artifactLocation, MLMODEL, MAX_TEXT_BYTES);
-      if (text === undefined) return undefined;
-      const files = await this.#artifacts.list(artifactLocation);
-      const found = { mlmodel: readMlmodel(text), sizeBytes: files.reduce((sum, file) => sum + file.sizeBytes, 0n) };
-      if (this.#kept.size >= KEPT_MODELS) this.#kept.delete(this.#kept.keys().next().value as string);
-      this.#kept.set(modelId, found);
-      return found;
+      return await this.#read(model);
     } catch (error) {
       if (error instanceof ApiError) return undefined;
       throw error;
     }
+  }
+
+  async #read({ modelId, artifactLocation }: Model): Promise<FromFiles | undefined> {
+    const kept = this.#kept.get(modelId);
+    if (kept) return kept;
+    const text = await this.#artifacts.readText(artifactLocation, MLMODEL, MAX_TEXT_BYTES);
+    if (text === undefined) return undefined;
+    const files = await this.#artifacts.list(artifactLocation);
+    const found = { mlmodel: readMlmodel(text), sizeBytes: files.reduce((sum, file) => sum + file.sizeBytes, 0n) };
+    if (text.length > KEPT_CHARACTERS) return found;
+    if (this.#kept.size >= KEPT_MODELS) this.#kept.delete(this.#kept.keys().next().value as string);
+    this.#kept.set(modelId, found);
+    return found;
   }
 }
