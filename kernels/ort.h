@@ -22,6 +22,7 @@ typedef struct OrtKernelInfo OrtKernelInfo;
 typedef struct OrtKernelContext OrtKernelContext;
 typedef struct OrtTensorInfo OrtTensorInfo;
 typedef struct OrtShapeContext OrtShapeContext;
+typedef struct OrtCustomOp OrtCustomOp;
 
 typedef struct OrtApi {
   void *slot[1]; // as many as the version has
@@ -42,7 +43,7 @@ enum { ORT_REQUIRED = 0, ORT_OPTIONAL = 1 };                // OrtCustomOpInputO
 #define ORT_FUNCTIONS(F)                                                                                              \
   F(0, CreateStatus, OrtStatus *, (int code, const char *message))                                                    \
   F(26, CreateCustomOpDomain, OrtStatus *, (const char *name, OrtCustomOpDomain **out))                               \
-  F(27, CustomOpDomain_Add, OrtStatus *, (OrtCustomOpDomain * domain, const struct OrtCustomOp *op))                  \
+  F(27, CustomOpDomain_Add, OrtStatus *, (OrtCustomOpDomain * domain, const OrtCustomOp *op))                  \
   F(28, AddCustomOpDomain, OrtStatus *, (OrtSessionOptions * options, OrtCustomOpDomain *domain))                     \
   F(51, GetTensorMutableData, OrtStatus *, (OrtValue * value, void **out))                                            \
   F(61, GetDimensionsCount, OrtStatus *, (const OrtTensorInfo *info, size_t *out))                                    \
@@ -72,35 +73,35 @@ extern OrtFunctions ort; // filled by register.c before any operator is made
   } while (0)
 
 // What an operator is to ONNX Runtime. Null members are allowed only where register.c leaves them so.
-typedef struct OrtCustomOp {
+struct OrtCustomOp {
   uint32_t version;
-  void *(ORT_CALL *CreateKernel)(const struct OrtCustomOp *op, const OrtApi *api, const OrtKernelInfo *info);
-  const char *(ORT_CALL *GetName)(const struct OrtCustomOp *op);
-  const char *(ORT_CALL *GetExecutionProviderType)(const struct OrtCustomOp *op);
-  int(ORT_CALL *GetInputType)(const struct OrtCustomOp *op, size_t index);
-  size_t(ORT_CALL *GetInputTypeCount)(const struct OrtCustomOp *op);
-  int(ORT_CALL *GetOutputType)(const struct OrtCustomOp *op, size_t index);
-  size_t(ORT_CALL *GetOutputTypeCount)(const struct OrtCustomOp *op);
+  void *(ORT_CALL *CreateKernel)(const OrtCustomOp *op, const OrtApi *api, const OrtKernelInfo *info);
+  const char *(ORT_CALL *GetName)(const OrtCustomOp *op);
+  const char *(ORT_CALL *GetExecutionProviderType)(const OrtCustomOp *op);
+  int(ORT_CALL *GetInputType)(const OrtCustomOp *op, size_t index);
+  size_t(ORT_CALL *GetInputTypeCount)(const OrtCustomOp *op);
+  int(ORT_CALL *GetOutputType)(const OrtCustomOp *op, size_t index);
+  size_t(ORT_CALL *GetOutputTypeCount)(const OrtCustomOp *op);
   void(ORT_CALL *KernelCompute)(void *kernel, OrtKernelContext *context);
   void(ORT_CALL *KernelDestroy)(void *kernel);
-  int(ORT_CALL *GetInputCharacteristic)(const struct OrtCustomOp *op, size_t index);
-  int(ORT_CALL *GetOutputCharacteristic)(const struct OrtCustomOp *op, size_t index);
-  int(ORT_CALL *GetInputMemoryType)(const struct OrtCustomOp *op, size_t index);
-  int(ORT_CALL *GetVariadicInputMinArity)(const struct OrtCustomOp *op);
-  int(ORT_CALL *GetVariadicInputHomogeneity)(const struct OrtCustomOp *op);
-  int(ORT_CALL *GetVariadicOutputMinArity)(const struct OrtCustomOp *op);
-  int(ORT_CALL *GetVariadicOutputHomogeneity)(const struct OrtCustomOp *op);
-  OrtStatus *(ORT_CALL *CreateKernelV2)(const struct OrtCustomOp *op, const OrtApi *api, const OrtKernelInfo *info,
+  int(ORT_CALL *GetInputCharacteristic)(const OrtCustomOp *op, size_t index);
+  int(ORT_CALL *GetOutputCharacteristic)(const OrtCustomOp *op, size_t index);
+  int(ORT_CALL *GetInputMemoryType)(const OrtCustomOp *op, size_t index);
+  int(ORT_CALL *GetVariadicInputMinArity)(const OrtCustomOp *op);
+  int(ORT_CALL *GetVariadicInputHomogeneity)(const OrtCustomOp *op);
+  int(ORT_CALL *GetVariadicOutputMinArity)(const OrtCustomOp *op);
+  int(ORT_CALL *GetVariadicOutputHomogeneity)(const OrtCustomOp *op);
+  OrtStatus *(ORT_CALL *CreateKernelV2)(const OrtCustomOp *op, const OrtApi *api, const OrtKernelInfo *info,
                                         void **kernel);
   OrtStatus *(ORT_CALL *KernelComputeV2)(void *kernel, OrtKernelContext *context);
-  OrtStatus *(ORT_CALL *InferOutputShapeFn)(const struct OrtCustomOp *op, OrtShapeContext *context);
-  int(ORT_CALL *GetStartVersion)(const struct OrtCustomOp *op);
-  int(ORT_CALL *GetEndVersion)(const struct OrtCustomOp *op);
+  OrtStatus *(ORT_CALL *InferOutputShapeFn)(const OrtCustomOp *op, OrtShapeContext *context);
+  int(ORT_CALL *GetStartVersion)(const OrtCustomOp *op);
+  int(ORT_CALL *GetEndVersion)(const OrtCustomOp *op);
   size_t(ORT_CALL *GetMayInplace)(int **input, int **output);
   void(ORT_CALL *ReleaseMayInplace)(int *input, int *output);
   size_t(ORT_CALL *GetAliasMap)(int **input, int **output);
   void(ORT_CALL *ReleaseAliasMap)(int *input, int *output);
-} OrtCustomOp;
+};
 
 /** What differs between our operators; register.c makes an OrtCustomOp of it. */
 typedef struct MwOperator {
