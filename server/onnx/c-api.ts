@@ -1,5 +1,6 @@
 // The table of ONNX Runtime's C functions, decoded through koffi, and the three ways to call one. Sees raw
-// pointers, as only `runtime.ts`, `session.ts`, `memory.ts` and `values.ts` do beside it; nothing else may import it.
+// pointers, as only `runtime.ts`, `session.ts`, `memory.ts`, `values.ts`, `kernels.ts` and `kv-pool.ts` do beside it;
+// nothing else may import it.
 //
 // Why not onnxruntime-node's own binding: it copies every fetched output (the whole KV cache per token), and
 // blocks the event loop for the whole run. Five guards are needed in exchange, each marked where it is kept:
@@ -46,7 +47,8 @@ function loadCApi() {
     if (error instanceof RuntimeUnavailableError) throw error;
     throw new RuntimeUnavailableError(`ONNX Runtime's library could not be loaded: ${(error as Error).message}`);
   }
-  const base = koffi.decode(library.func("void *OrtGetApiBase()")(), koffi.array("void *", 2)) as Pointer[];
+  const apiBase = library.func("void *OrtGetApiBase()")() as Pointer;
+  const base = koffi.decode(apiBase, koffi.array("void *", 2)) as Pointer[];
   const version = koffi.decode(base[1], koffi.proto("const char *()"))() as string;
   const api = koffi.decode(base[0], koffi.proto("void *(uint32_t)"))(apiVersion) as Pointer | null;
   if (version !== pinnedVersion || !api) {
@@ -55,13 +57,14 @@ function loadCApi() {
       `ONNX Runtime ${version} is installed, ${pinnedVersion} is needed. Install onnxruntime-node ${pinnedVersion}.`,
     );
   }
-  const table = koffi.decode(api, koffi.array("void *", 131)) as Pointer[];
+  const table = koffi.decode(api, koffi.array("void *", 151)) as Pointer[];
   const slot = (index: number, signature: string) => koffi.decode(table[index], koffi.proto(signature));
   const status = (index: number, args: string) => slot(index, `void *(${args})`) as StatusFunction;
   const releaser = (index: number) => slot(index, "void(void *)") as (pointer: Pointer) => void;
   const pathType = process.platform === "win32" ? "const char16_t *" : "const char *"; // ORTCHAR_T
   return {
     version,
+    apiBase,
     errorCode: slot(1, "int(void *)") as (status: Pointer) => number,
     errorMessage: slot(2, "const char *(void *)") as (status: Pointer) => string,
     createEnv: status(3, "int, const char *, _Out_ void **"),
@@ -115,6 +118,7 @@ function loadCApi() {
     releaseTensorInfo: releaser(99),
     releaseSessionOptions: releaser(100),
     addSessionConfig: status(130, "void *, const char *, const char *"),
+    addInitializer: status(150, "void *, const char *, void *"),
   };
 }
 

@@ -58,10 +58,10 @@ export class KvCache {
     const headBytes = capacity * headSize * itemBytes[type];
     const bytes = length * headSize * itemBytes[type];
     for (const buffer of this.#buffers) {
-      const memory = new Uint8Array(buffer.view);
       for (let head = 0; head < kvHeads; head++) {
-        const source = from * this.#rowBytes + head * headBytes;
-        memory.copyWithin(to * this.#rowBytes + head * headBytes, source, source + bytes);
+        // Parts, not one view of all: the rows of a long context are more than one ArrayBuffer can be.
+        const source = buffer.bytes(from * this.#rowBytes + head * headBytes, bytes);
+        buffer.bytes(to * this.#rowBytes + head * headBytes, bytes).set(source);
       }
     }
   }

@@ -1,29 +1,44 @@
 // Native memory and the tensors laid over it. Guard 4 of c-api.ts: a buffer cannot be freed while a tensor
 // lies over it, and a tensor cannot be released while a run reads or writes it.
 
+import { constants } from "node:buffer";
+import koffi from "koffi";
 import type { Pointer } from "./c-api.ts";
 
-/** A block from ORT's allocator: 64-byte aligned, not cleared, pages used only when touched. */
+/** Memory outside the JavaScript heap: from ORT's allocator (64-byte aligned, not cleared), by pages, or a mapped file. */
 export class NativeBuffer {
   readonly byteLength: number;
-  /** For `runtime.ts` alone. */
+  /** For `runtime.ts`, `kernels.ts` and `kv-pool.ts` alone. */
   readonly address: Pointer;
-  readonly #view: ArrayBuffer;
   readonly #free: () => void;
+  #view: ArrayBuffer | undefined;
   #tensors = 0;
   #disposed = false;
 
-  constructor(address: Pointer, view: ArrayBuffer, free: () => void) {
+  constructor(address: Pointer, byteLength: number, free: () => void) {
     this.address = address;
-    this.byteLength = view.byteLength;
-    this.#view = view;
+    this.byteLength = byteLength;
     this.#free = free;
   }
 
-  /** The memory itself. Typed arrays over it must not be used after `dispose`: nothing can stop them then. */
+  /**
+   * The memory itself. Typed arrays over it must not be used after `dispose`: nothing can stop them then.
+   * @throws RangeError beyond what one ArrayBuffer can be (4 GiB in Node 20); `bytes` gives parts
+   */
   get view(): ArrayBuffer {
+    this.#view ??= this.bytes(0, this.byteLength).buffer;
     if (this.#disposed) throw new Error("This native buffer has been disposed.");
     return this.#view;
+  }
+
+  /** Part of the memory, under the same rule. Of a mapped file it must not be written. @throws RangeError when it does not fit */
+  bytes(byteOffset: number, byteLength: number): Uint8Array<ArrayBuffer> {
+    if (this.#disposed) throw new Error("This native buffer has been disposed.");
+    if (byteOffset < 0 || byteLength < 0 || byteOffset + byteLength > this.byteLength)
+      throw new RangeError(`${byteLength} bytes at ${byteOffset} do not lie within ${this.byteLength}.`);
+    // Node ends the process over a longer one.
+    if (byteLength > constants.MAX_LENGTH) throw new RangeError(`${byteLength} bytes are too many to be seen at once.`);
+    return new Uint8Array(koffi.view(this.address + BigInt(byteOffset), byteLength));
   }
 
   /** Frees the memory. Idempotent. @throws Error while a tensor lies over it */

@@ -1,10 +1,11 @@
-// ONNX Runtime, opened through its C API. With c-api.ts, session.ts, memory.ts and values.ts beside it the only place
-// that sees a pointer: everything above takes `Runtime`, `Session`, `Tensor`, `NativeBuffer`, typed arrays and
-// `dispose()` from here. It knows nothing of models or tokens.
+// ONNX Runtime, opened through its C API. With c-api.ts, session.ts, memory.ts, values.ts, kernels.ts and kv-pool.ts
+// beside it the only place that sees a pointer: everything above takes `Runtime`, `Session`, `Tensor`, `NativeBuffer`,
+// typed arrays and `dispose()` from here. It knows nothing of models or tokens.
 
 import koffi from "koffi";
 import { type CApi, callAsync, callOut, check, type Done, openCApi, type Pointer } from "./c-api.ts";
 import { itemBytes, type TensorType, typeCode, typeOfCode } from "./element-types.ts";
+import type { Kernels } from "./kernels.ts";
 import { HeldBytes, NativeBuffer, Tensor } from "./memory.ts";
 import { Binding, RunControl, Session, type ValueInfo } from "./session.ts";
 import { readValue, stringValue, type Value } from "./values.ts";
@@ -29,6 +30,10 @@ export interface SessionOptions {
   readonly graphOptimization?: number;
   /** Session config entries, e.g. `session.intra_op.allow_spinning`. */
   readonly entries?: Readonly<Record<string, string>>;
+  /** Whose operators the graph may use beside ONNX Runtime's own. */
+  readonly operators?: Kernels;
+  /** Weights in place of those of the same names in the model, used where they lie. Their tensors outlive the session. */
+  readonly initializers?: readonly { readonly name: string; readonly tensor: Tensor }[];
 }
 
 const logFatal = 4; // below it ORT prints kernel errors to stderr, which reach us as a status anyway
@@ -59,7 +64,10 @@ export class Runtime {
     );
   }
 
-  /** Loads a model from its bytes; external data is not looked for. @throws OrtError */
+  /**
+   * Loads a model from its bytes. External data is looked for in the folder that the session entry
+   * `session.model_external_initializers_file_folder_path` names, else nowhere. @throws OrtError
+   */
   async openSessionFromBytes(bytes: Uint8Array, options: SessionOptions = {}): Promise<Session> {
     const copy = this.allocate(bytes.length);
     try {
@@ -75,7 +83,7 @@ export class Runtime {
   /** Memory outside the JavaScript heap. @throws OrtError when there is none */
   allocate(byteLength: number): NativeBuffer {
     const address = callOut(this.#api, this.#api.allocate, this.#allocator, byteLength);
-    return new NativeBuffer(address, koffi.view(address, byteLength), () => {
+    return new NativeBuffer(address, byteLength, () => {
       check(this.#api, this.#api.free(this.#allocator, address));
     });
   }
@@ -204,11 +212,15 @@ export class Runtime {
       for (const [key, value] of Object.entries(options.entries ?? {})) {
         check(api, api.addSessionConfig(native, key, value));
       }
+      if (options.operators) check(api, options.operators.register(native, api.apiBase));
+      const initializers = options.initializers ?? [];
+      for (const { name, tensor } of initializers) check(api, api.addInitializer(native, name, tensor.pointer));
       const out: (Pointer | null)[] = [null];
       await callAsync(api, (done) => create(native, out, done));
       const session = out[0] as Pointer;
       try {
-        return new Session(api, session, this.#describe(session));
+        const held = initializers.map(({ tensor }) => tensor);
+        return new Session(api, session, this.#describe(session), held);
       } catch (error) {
         api.releaseSession(session);
         throw error;

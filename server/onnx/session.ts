@@ -128,13 +128,22 @@ export class Session {
   readonly outputs: readonly ValueInfo[];
   readonly #api: CApi;
   readonly #pointer: Pointer;
+  readonly #held: readonly Tensor[];
   #running = 0;
   #whenIdle: (() => void) | undefined;
   #disposal: Promise<void> | undefined;
 
-  constructor(api: CApi, pointer: Pointer, values: { inputs: ValueInfo[]; outputs: ValueInfo[] }) {
+  /** @param held tensors that the model reads in every run; they cannot be disposed before it */
+  constructor(
+    api: CApi,
+    pointer: Pointer,
+    values: { inputs: ValueInfo[]; outputs: ValueInfo[] },
+    held: readonly Tensor[] = [],
+  ) {
     this.#api = api;
     this.#pointer = pointer;
+    this.#held = held;
+    for (const tensor of held) tensor.pin(1);
     this.inputs = values.inputs;
     this.outputs = values.outputs;
   }
@@ -167,6 +176,7 @@ export class Session {
     this.#disposal ??= (async () => {
       if (this.#running > 0) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
       this.#api.releaseSession(this.#pointer);
+      for (const tensor of this.#held) tensor.pin(-1);
     })();
     return this.#disposal;
   }
