@@ -1,0 +1,150 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { type BlockTable, blockTokens, blockViolations, KvBlocks } from "../../server/onnx/kv-blocks.ts";
+
+const limit = 4 * blockTokens + 5; // positions of a sequence
+
+/** Blocks with contents, and beside every table the list of numbers that it must read as. */
+class Cache {
+  readonly blocks: KvBlocks;
+  readonly sequences: { table: BlockTable; expected: number[] }[] = [];
+  readonly #memory = new Map<number, (number | undefined)[]>();
+  #next = 0;
+
+  constructor(sequences: number) {
+    this.blocks = new KvBlocks(sequences * Math.ceil(limit / blockTokens));
+  }
+
+  /** Writes `count` numbers from `position` on; `commit` false is a step that failed. */
+  write(index: number, position: number, count: number, commit: boolean): void {
+    const { table, expected } = this.sequences[index]!;
+    this.#copy(this.blocks.reserve(table, position, count));
+    expected.length = position;
+    for (let i = position; i < position + count; i++) {
+      const number = this.#next++;
+      this.#block(table.blocks[Math.floor(i / blockTokens)]!)[i % blockTokens] = number;
+      if (commit) expected.push(number);
+    }
+    if (commit) this.blocks.commit(table, position + count);
+  }
+
+  share(from: number, to: number, length: number): void {
+    const [source, target] = [this.sequences[from]!, this.sequences[to]!];
+    this.#copy(this.blocks.share(source.table, target.table, length));
+    target.expected = source.expected.slice(0, length);
+  }
+
+  read(table: BlockTable): (number | undefined)[] {
+    return Array.from(
+      { length: table.length },
+      (_, i) => this.#block(table.blocks[Math.floor(i / blockTokens)]!)[i % blockTokens],
+    );
+  }
+
+  #copy(copies: readonly { from: number; to: number }[]): void {
+    for (const { from, to } of copies) this.#memory.set(to, [...this.#block(from)]);
+  }
+
+  #block(number: number): (number | undefined)[] {
+    if (!this.#memory.has(number)) this.#memory.set(number, []);
+    return this.#memory.get(number)!;
+  }
+}
+
+describe("the blocks of a cache", () => {
+  test("hold of every sequence what it wrote, through any growth, sharing, rewriting, failure and end of others", () => {
+    const step = fc.record({
+      action: fc.constantFrom("open", "write", "write", "write", "fail", "share", "share", "close"),
+      a: fc.nat(),
+      b: fc.nat(),
+      at: fc.double({ min: 0, max: 1, noNaN: true }),
+      count: fc.integer({ min: 1, max: 80 }),
+      end: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 4 }), fc.array(step, { maxLength: 60 }), (most, steps) => {
+        const cache = new Cache(most);
+        const { sequences, blocks } = cache;
+        for (const { action, a, b, at, count, end } of steps) {
+          const [i, j] = [a % sequences.length, b % sequences.length];
+          if (action === "open") {
+            if (sequences.length < most) sequences.push({ table: blocks.open(), expected: [] });
+          } else if (sequences.length === 0) {
+            continue;
+          } else if (action === "share") {
+            cache.share(i, j, Math.round(at * sequences[i]!.table.length));
+          } else if (action === "close") {
+            blocks.close(sequences.splice(i, 1)[0]!.table);
+          } else {
+            const { length } = sequences[i]!.table;
+            const position = end ? length : Math.round(at * length);
+            cache.write(i, position, Math.min(count, limit - position), action === "write");
+          }
+          expect(blockViolations(blocks.snapshot())).toEqual([]);
+          for (const { table, expected } of sequences) expect(cache.read(table)).toEqual(expected);
+        }
+        for (const { table } of sequences) blocks.close(table);
+        expect(blocks.free).toBe(blocks.count);
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  test("are used from the front, and one that was given back before one that never was", () => {
+    const blocks = new KvBlocks(8);
+    const [first, second] = [blocks.open(), blocks.open()];
+    blocks.reserve(first, 0, 2 * blockTokens);
+    blocks.reserve(second, 0, blockTokens);
+    expect([first.blocks, second.blocks]).toEqual([[0, 1], [2]]);
+    blocks.close(first);
+    blocks.reserve(second, 0, 4 * blockTokens);
+    expect(second.blocks).toEqual([2, 0, 1, 3]);
+  });
+
+  test("of a common beginning are shared whole, and copied only where they have been started", () => {
+    const blocks = new KvBlocks(8);
+    const [from, to] = [blocks.open(), blocks.open()];
+    blocks.reserve(from, 0, 70);
+    blocks.commit(from, 70);
+    expect(blocks.share(from, to, 64)).toEqual([]);
+    expect(to.blocks).toEqual([0, 1]);
+    expect(blocks.share(from, to, 65)).toEqual([{ from: 2, to: 3 }]);
+    expect(to.blocks).toEqual([0, 1, 3]);
+    expect(blocks.reserve(to, 40, 1)).toEqual([{ from: 1, to: 3 }]);
+    expect(blocks.reserve(from, 40, 1)).toEqual([]);
+  });
+
+  test("refuse a gap, more than was valid, more than there are, and a sequence that was closed", () => {
+    const blocks = new KvBlocks(2);
+    const [one, other] = [blocks.open(), blocks.open()];
+    expect(() => blocks.reserve(one, 1, 1)).toThrow(RangeError);
+    expect(() => blocks.reserve(one, 0, 65)).toThrow("2 blocks are free, 3 are needed");
+    blocks.reserve(one, 0, 40);
+    expect(() => blocks.share(one, other, 1)).toThrow(RangeError);
+    expect(() => blocks.commit(one, 65)).toThrow(RangeError);
+    blocks.close(one);
+    blocks.close(one);
+    expect(() => blocks.reserve(one, 0, 1)).toThrow("closed");
+    expect(blocks.free).toBe(2);
+  });
+
+  test("are told apart from broken ones", () => {
+    const good = { count: 3, holders: [2, 1, 0], returned: [2], tables: [table([0, 1], 40), table([0], 3)] };
+    expect(blockViolations(good)).toEqual([]);
+    for (const broken of [
+      { ...good, count: 2 },
+      { ...good, holders: [1, 1, 0] },
+      { ...good, returned: [] },
+      { ...good, returned: [2, 2] },
+      { ...good, returned: [1, 2] },
+      { ...good, tables: [table([0, 1], 65), table([0], 3)] },
+      { ...good, tables: [table([1, 0], 40), table([0], 3)] },
+      { ...good, tables: [table([0, 1, 1], 40), table([0], 3)] },
+    ])
+      expect(blockViolations(broken)).not.toEqual([]);
+  });
+});
+
+function table(blocks: number[], length: number): BlockTable {
+  return { blocks, length };
+}
