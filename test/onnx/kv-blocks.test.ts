@@ -58,7 +58,7 @@ describe("the blocks of a cache", () => {
       action: fc.constantFrom("write", "write", "write", "fail", "share", "share", "close"),
       a: fc.integer({ min: 0, max: most - 1 }),
       b: fc.integer({ min: 0, max: most - 1 }),
-      at: fc.double({ min: 0, max: 1, noNaN: true }),
+      at: fc.integer({ min: 0, max: limit }).map((number) => number / limit),
       count: fc.integer({ min: 1, max: 80 }),
       end: fc.boolean(),
     });
@@ -83,7 +83,7 @@ describe("the blocks of a cache", () => {
         for (const { table } of sequences) blocks.close(table);
         expect(blocks.free).toBe(blocks.count);
       }),
-      { numRuns: 300 },
+      { numRuns: 200 },
     );
   });
 
