@@ -2,14 +2,25 @@
 export { status as Code } from "@grpc/grpc-js";
 export type {
   FieldViolation,
+  InspectModelResponse,
   LoadedModel,
   LogModelResponse,
   Model,
   ModelFile,
   ModelSignature,
+  Runner,
   Signature,
 } from "@modelwire/proto";
-export { ApiError, ErrorReason, FinishReason, ModelStatus } from "@modelwire/proto";
+export {
+  ApiError,
+  CacheType,
+  ErrorReason,
+  FinishReason,
+  ModelStatus,
+  NodePlace,
+  PackedWeightsSource,
+  RunnerKind,
+} from "@modelwire/proto";
 export type { CallOptions, MetadataInit } from "./call-options.ts";
 export { ChatStream } from "./chat-stream.ts";
 export type { ChatInput, ChatResult, ChatResultChoice, ChatTurn, FinishReasonName, TokenUsage } from "./chat-types.ts";

@@ -1,8 +1,9 @@
 // Flags and environment → one frozen Config. Every default and its unit stands in the table below and nowhere else.
 import { isIP } from "node:net";
-import { resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type FieldViolation, invalidFields } from "@modelwire/proto";
+import { type CacheType, cacheTypes, type RunnerChoice, runnerChoices } from "./onnx/runner-report.ts";
 
 export interface Config {
   /** Host name or address to bind. */
@@ -26,6 +27,12 @@ export interface Config {
   readonly threads: number | undefined;
   /** Sequences in one decoder step. */
   readonly maxSequences: number;
+  /** Whose operators compute a decoder's steps. */
+  readonly runner: RunnerChoice;
+  /** What the native runner keeps keys and values in. */
+  readonly cacheType: CacheType;
+  /** Folder of the cache of packed weights, absolute. */
+  readonly packedWeightsFolder: string;
   readonly reflection: boolean;
 }
 
@@ -52,6 +59,9 @@ const flags = {
   "max-concurrent-streams": { type: "string" },
   threads: { type: "string" },
   "max-sequences": { type: "string" },
+  runner: { type: "string" },
+  "cache-type": { type: "string" },
+  "packed-weights": { type: "string" },
   "no-reflection": { type: "boolean" },
 } as const;
 
@@ -143,6 +153,27 @@ const OPTIONS: readonly Option[] = [
     help: "sequences in one decoder step",
   },
   {
+    flag: "runner",
+    value: "<which>",
+    env: "MODELWIRE_RUNNER",
+    fallback: "auto",
+    help: "native (own operators), stock (ONNX Runtime's), or auto: native where it can",
+  },
+  {
+    flag: "cache-type",
+    value: "<type>",
+    env: "MODELWIRE_CACHE_TYPE",
+    fallback: "float16",
+    help: "the native runner's keys and values: float32, float16, int8",
+  },
+  {
+    flag: "packed-weights",
+    value: "<dir>",
+    env: "MODELWIRE_PACKED_WEIGHTS",
+    fallback: "",
+    help: "cache of packed weights; default <store>/.modelwire-packed",
+  },
+  {
     flag: "no-reflection",
     value: "",
     env: "MODELWIRE_NO_REFLECTION",
@@ -190,12 +221,6 @@ export function parseConfig(argv: readonly string[], env: Readonly<Record<string
   };
 
   const host = text("host");
-  const logLevel = LOG_LEVELS.find((level) => level === text("log-level"));
-  if (!logLevel)
-    problems.push({
-      field: "--log-level",
-      description: `must be one of ${LOG_LEVELS.join(", ")}, got "${text("log-level")}"`,
-    });
   const [cert, key, clientCa] = [text("tls-cert"), text("tls-key"), text("tls-client-ca")];
   if (Boolean(cert) !== Boolean(key))
     problems.push({
@@ -209,18 +234,28 @@ export function parseConfig(argv: readonly string[], env: Readonly<Record<string
       field: "--host",
       description: `${host} can be reached by others and there is no TLS: give --tls-cert and --tls-key, or --allow-insecure if something else protects it`,
     });
+  const oneOf = <T extends string>(flag: keyof typeof flags, allowed: readonly T[]): T => {
+    const value = allowed.find((candidate) => candidate === text(flag));
+    if (value === undefined)
+      problems.push({ field: `--${flag}`, description: `must be one of ${allowed.join(", ")}, got "${text(flag)}"` });
+    return value ?? (allowed[0] as T);
+  };
+  const storeRoot = resolve(text("store"));
   const config: Config = {
     host,
     port: integer("port", 0, 65_535),
-    storeRoot: resolve(text("store")),
+    storeRoot,
     tls: cert ? { cert, key, clientCa: clientCa || undefined } : undefined,
-    logLevel: logLevel ?? "info",
+    logLevel: oneOf("log-level", LOG_LEVELS),
     graceMs: integer("grace-ms", 0, 86_400_000),
     maxMessageBytes: integer("max-message-bytes", 64 << 10, 1 << 30),
     maxModelBytes: integer("max-model-bytes", 1, Number.MAX_SAFE_INTEGER),
     maxConcurrentStreams: integer("max-concurrent-streams", 1, 1_000_000),
     threads: text("threads") === "" ? undefined : integer("threads", 1, 1024),
     maxSequences: integer("max-sequences", 1, 256),
+    runner: oneOf("runner", runnerChoices),
+    cacheType: oneOf("cache-type", cacheTypes),
+    packedWeightsFolder: resolve(text("packed-weights") || join(storeRoot, ".modelwire-packed")),
     reflection: !truth("no-reflection"),
   };
   if (problems.length > 0) throw invalidFields(problems);

@@ -34,8 +34,9 @@ export async function startServer(config: Config, deps: { log?: Logger } = {}): 
   const credentials = await serverCredentials(config);
   const store = await openModelStore(config.storeRoot, log, { keptBytes: config.maxModelBytes });
   const host = createInferenceHost();
-  const { maxMessageBytes, maxConcurrentStreams, maxModelBytes, reflection, threads, maxSequences } = config;
-  const load = { maxSequences, ...(threads !== undefined && { threads }) };
+  const { maxMessageBytes, maxConcurrentStreams, maxModelBytes, reflection, threads } = config;
+  const { maxSequences, runner, cacheType, packedWeightsFolder } = config;
+  const load = { maxSequences, runner, cacheType, packedWeightsFolder, ...(threads !== undefined && { threads }) };
   const app = buildApp({ store, host, log, load, maxModelBytes, maxMessageBytes, maxConcurrentStreams, reflection });
   const release = async () => {
     await host.close();

@@ -1,9 +1,9 @@
 // Models, files and loaded models as tables, lists and JSON. It must never fetch anything.
 import { toJson as messageToJson } from "@bufbuild/protobuf";
 import { durationMs, timestampDate } from "@bufbuild/protobuf/wkt";
-import type { LoadedModel, Model, ModelFile } from "@modelwire/client";
-import { ModelStatus } from "@modelwire/client";
-import { LoadedModelSchema, ModelFileSchema, ModelSchema } from "@modelwire/proto";
+import type { InspectModelResponse, LoadedModel, Model, ModelFile, Runner } from "@modelwire/client";
+import { CacheType, ModelStatus, NodePlace, PackedWeightsSource, RunnerKind } from "@modelwire/client";
+import { InspectModelResponseSchema, LoadedModelSchema, ModelFileSchema, ModelSchema } from "@modelwire/proto";
 import { duration, printable, size, table } from "./words.ts";
 
 /** Rows for {@link table}. */
@@ -62,18 +62,66 @@ export function loadedText(models: readonly LoadedModel[]): string {
     // A plain ONNX model knows neither.
     model.contextLength > 0 ? `${model.contextLength} tokens` : "",
     model.maxSequences > 0 ? `${model.maxSequences} at a time` : "",
+    model.runner ? runnerName(model.runner) : "",
     model.loadTime ? duration(durationMs(model.loadTime)) : "",
   ]);
   const warnings = models.flatMap((model) => model.warnings.map((warning) => `warning: ${printable(warning)}\n`));
-  return table([["MODEL ID", "NAME", "CONTEXT", "SEQUENCES", "LOADED IN"], ...rows]) + warnings.join("");
+  return table([["MODEL ID", "NAME", "CONTEXT", "SEQUENCES", "RUNNER", "LOADED IN"], ...rows]) + warnings.join("");
+}
+
+/** What would run a model and why, and what of its graph runs where. @param nodes each node by its name, else how many */
+export function inspectionText({ runner, nodes: groups }: InspectModelResponse, nodes: boolean): string {
+  const facts: [string, string][] = runner
+    ? [
+        ["runner", runnerName(runner)],
+        ["because", runner.reason],
+        ["cache", `${CacheType[runner.cacheType]?.toLowerCase()}, ${size(runner.cacheBytesPerToken)} a token`],
+        ["weights", runner.packedWeightsBytes > 0n ? packedWeights(runner) : ""],
+      ]
+    : [];
+  const where = {
+    [NodePlace.UNSPECIFIED]: "",
+    [NodePlace.MODELWIRE]: "Modelwire",
+    [NodePlace.ONNXRUNTIME]: "ONNX Runtime",
+    [NodePlace.REMOVED]: "removed",
+  };
+  const rows = nodes
+    ? groups.flatMap(({ operator, place, reason, names }) =>
+        names.map((name) => [name, operator, where[place], reason]),
+      )
+    : groups.map(({ operator, place, reason, names }) => [`${names.length}`, operator, where[place], reason]);
+  return `${detailLines(facts)}\n${table([[nodes ? "NODE" : "NODES", "OPERATOR", "RUNS ON", "WHY"], ...rows])}`;
+}
+
+/** "native (avx512-vnni)". */
+function runnerName({ kind, kernels }: Runner): string {
+  if (kind === RunnerKind.NATIVE) return `native (${kernels})`;
+  return kind === RunnerKind.STOCK ? "stock" : "";
+}
+
+function packedWeights({ packedWeights: source, packedWeightsBytes }: Runner): string {
+  const where = {
+    [PackedWeightsSource.UNSPECIFIED]: "",
+    [PackedWeightsSource.CACHE]: ", in the cache",
+    [PackedWeightsSource.PACKED]: ", packed by this load",
+    [PackedWeightsSource.MEMORY]: ", in memory of the service",
+  };
+  return `${size(packedWeightsBytes)} packed${where[source]}`;
 }
 
 /** Protobuf JSON with its field names in camelCase; one message, or a list of them. */
 export function toJson(kind: "model" | "models", what: Model | readonly Model[]): string;
 export function toJson(kind: "files", what: readonly ModelFile[]): string;
 export function toJson(kind: "loaded", what: readonly LoadedModel[]): string;
-export function toJson(kind: "model" | "models" | "files" | "loaded", what: unknown): string {
-  const schemas = { model: ModelSchema, models: ModelSchema, files: ModelFileSchema, loaded: LoadedModelSchema };
+export function toJson(kind: "inspection", what: InspectModelResponse): string;
+export function toJson(kind: "model" | "models" | "files" | "loaded" | "inspection", what: unknown): string {
+  const schemas = {
+    model: ModelSchema,
+    models: ModelSchema,
+    files: ModelFileSchema,
+    loaded: LoadedModelSchema,
+    inspection: InspectModelResponseSchema,
+  };
   const options = { alwaysEmitImplicit: true };
   const convert = (message: unknown) => messageToJson(schemas[kind], message as never, options);
   return `${JSON.stringify(Array.isArray(what) ? what.map(convert) : convert(what), undefined, 2)}\n`;

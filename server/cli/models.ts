@@ -1,12 +1,12 @@
 // `modelwire models …`: what a server has, and what it holds in memory. It must never know how any of it is stored.
 import { createInterface } from "node:readline/promises";
-import type { Model, ModelwireClient } from "@modelwire/client";
+import type { LoadedModel, Model, ModelwireClient } from "@modelwire/client";
 import { ModelStatus } from "@modelwire/client";
 import type { Command, Io } from "./command.ts";
 import { UsageError } from "./command.ts";
 import { CONNECT_FLAGS, CONNECT_HELP, connect } from "./connect.ts";
 import { behind, parseFlags } from "./flags.ts";
-import { fileRows, loadedText, modelDetails, modelRows, toJson } from "./model-views.ts";
+import { fileRows, inspectionText, loadedText, modelDetails, modelRows, toJson } from "./model-views.ts";
 import { ProgressBar } from "./progress-bar.ts";
 import { count, printable, size, table } from "./words.ts";
 
@@ -14,6 +14,7 @@ const FLAGS = {
   ...CONNECT_FLAGS,
   json: { type: "boolean" },
   name: { type: "string" },
+  nodes: { type: "boolean" },
   yes: { type: "boolean", short: "y" },
 } as const;
 
@@ -26,19 +27,23 @@ interface Action {
 interface ActionFlags {
   json?: boolean;
   name?: string;
+  nodes?: boolean;
   yes?: boolean;
 }
 
 export const command: Command = {
-  summary: "list, show, download, delete, load and unload models",
+  summary: "list, show, inspect, download, delete, load and unload models",
   help: `Usage: modelwire models list [--name <name>] [--json]
        modelwire models show <model> [--json]
        modelwire models files <model> [--json]
+       modelwire models inspect <model> [--nodes] [--json]
        modelwire models download <model> <folder>
        modelwire models delete <model> [--yes]
        modelwire models load <model>
        modelwire models unload <model>
        modelwire models loaded [--json]
+
+inspect says which nodes of a model's graph run on the native operators, which on ONNX Runtime's, and why.
 
 A model is an id ("m-…"), its URI ("models:/m-…"), or a name, which means the newest READY model of that name. With
 --yes, delete does not take a name, since it may mean another model a moment later.
@@ -46,6 +51,7 @@ A model is an id ("m-…"), its URI ("models:/m-…"), or a name, which means th
 Flags:
   --json                  JSON instead of a table
   --name <name>           list only models of this name
+  --nodes                 every node by its name
   --yes                   delete without asking
 
 ${CONNECT_HELP}
@@ -88,6 +94,13 @@ const ACTIONS: Record<string, Action> = {
       const files = ready ? (await client.models.listArtifacts(id, { signal })).files : [];
       const text = ready && model.signature && (await client.signatures.getSignature(id, { signal })).signature?.text;
       stdout.write(modelDetails(model, files, text || undefined));
+    },
+  },
+  inspect: {
+    needs: ["<model>"],
+    async run(client, [name = ""], { json, nodes = false }, { stdout, signal }) {
+      const found = await client.serving.inspectModel({ model: name }, { signal });
+      stdout.write(json ? toJson("inspection", found) : inspectionText(found, nodes));
     },
   },
   files: {
@@ -135,9 +148,18 @@ const ACTIONS: Record<string, Action> = {
   },
   load: {
     needs: ["<model>"],
-    async run(client, [name = ""], _, { stdout, signal }) {
-      const { model } = await client.serving.loadModel({ model: name }, { signal });
-      if (model) stdout.write(loadedText([model]));
+    async run(client, [name = ""], _, { stdout, stderr, signal }) {
+      const bar = new ProgressBar(stderr, "packing weights");
+      let loaded: LoadedModel | undefined;
+      try {
+        for await (const { event } of client.serving.streamLoadModel({ model: name }, { signal })) {
+          if (event.case === "packing") bar.update(Number(event.value.bytesDone), Number(event.value.bytesTotal), "");
+          if (event.case === "model") loaded = event.value;
+        }
+      } finally {
+        bar.clear();
+      }
+      if (loaded) stdout.write(loadedText([loaded]));
     },
   },
   unload: {

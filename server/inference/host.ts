@@ -16,6 +16,8 @@ import type {
   HostStats,
   LoadOptions,
   ModelInfo,
+  PackingProgress,
+  RunnerInspection,
   TokenSource,
   Tokens,
 } from "./types.ts";
@@ -28,10 +30,17 @@ export interface InferenceHost {
   /** Starts the worker, opens the native library and tries it out, which the first load would do otherwise. @throws InferenceError RUNTIME_UNAVAILABLE */
   start(): Promise<void>;
   /**
-   * Loads a folder under a key. The same key again gives the same promise. `signal` ends the waiting, not the loading.
+   * Loads a folder under a key. The same key again gives the same promise. `signal` ends the waiting, and the telling of
+   * how far the packing of weights is, not the loading.
    * @throws InferenceError MODEL_INVALID, INVALID_OPTION, MODEL_FAILED, RUNTIME_UNAVAILABLE, WORKER_DIED
    */
-  load(key: string, folder: string, options?: LoadOptions, signal?: AbortSignal): Promise<ModelInfo>;
+  load(
+    key: string,
+    folder: string,
+    options?: LoadOptions,
+    signal?: AbortSignal,
+    onProgress?: (progress: PackingProgress) => void,
+  ): Promise<ModelInfo>;
   /** Loads a plain ONNX graph; otherwise as `load`. @throws as `load` */
   loadGraph(key: string, path: string, options?: GraphOptions, signal?: AbortSignal): Promise<GraphInfo>;
   /** Takes no new generations and runs, waits for those in the making, or ends them when `signal` aborts, and frees the model or graph. Idempotent. */
@@ -63,6 +72,8 @@ export interface InferenceHost {
   detokenize(key: string, ids: readonly number[], options?: { readonly special?: boolean }): Promise<string>;
   /** Checks a folder without keeping it. @throws InferenceError MODEL_INVALID with every violation */
   inspect(folder: string): Promise<FolderReport>;
+  /** What would run which node of a folder's graph, and why. @throws InferenceError MODEL_INVALID, INVALID_OPTION */
+  inspectRunner(folder: string, options?: LoadOptions): Promise<RunnerInspection>;
   /** Checks a plain ONNX graph without keeping it. @throws InferenceError MODEL_INVALID with every violation */
   inspectGraph(path: string): Promise<GraphReport>;
   stats(): Promise<HostStats>;
@@ -87,6 +98,8 @@ interface Loaded<T> {
   readonly path: string;
   readonly loading: Promise<T>;
   info?: T;
+  /** Who wants to know how far it is. */
+  readonly watchers: Set<(progress: PackingProgress) => void>;
   unloading?: Promise<void>;
 }
 
@@ -103,9 +116,18 @@ class Host implements InferenceHost {
     this.#script = options.worker;
   }
 
-  load(key: string, folder: string, options: LoadOptions = {}, signal?: AbortSignal): Promise<ModelInfo> {
-    const start = () => this.#worker().request({ type: "load", key, folder, options });
-    return this.#load(this.#models, key, folder, start, signal);
+  load(
+    key: string,
+    folder: string,
+    options: LoadOptions = {},
+    signal?: AbortSignal,
+    onProgress?: (progress: PackingProgress) => void,
+  ): Promise<ModelInfo> {
+    const start = () =>
+      this.#worker().request({ type: "load", key, folder, options }, (progress) => {
+        for (const watcher of this.#models.get(key)?.watchers ?? []) watcher(progress);
+      });
+    return this.#load(this.#models, key, folder, start, signal, onProgress);
   }
 
   loadGraph(key: string, path: string, options: GraphOptions = {}, signal?: AbortSignal): Promise<GraphInfo> {
@@ -175,6 +197,10 @@ class Host implements InferenceHost {
     return this.#worker().request({ type: "inspect", folder });
   }
 
+  async inspectRunner(folder: string, options: LoadOptions = {}): Promise<RunnerInspection> {
+    return this.#worker().request({ type: "inspectRunner", folder, options });
+  }
+
   async inspectGraph(path: string): Promise<GraphReport> {
     return this.#worker().request({ type: "inspectGraph", path });
   }
@@ -199,18 +225,19 @@ class Host implements InferenceHost {
     path: string,
     start: () => Promise<T>,
     signal: AbortSignal | undefined,
+    onProgress?: (progress: PackingProgress) => void,
   ): Promise<T> {
     signal?.throwIfAborted();
     const found = this.#models.get(key) ?? this.#graphs.get(key);
     if (found?.unloading) {
       await found.unloading;
-      return this.#load(all, key, path, start, signal);
+      return this.#load(all, key, path, start, signal, onProgress);
     }
     let loaded = all.get(key);
     if (found && (found !== loaded || found.path !== path))
       throw new InferenceError("INVALID_OPTION", `${key} is loaded from ${found.path}, not ${path}. Unload it first.`);
     if (!loaded) {
-      const started: Loaded<T> = { path, loading: start() };
+      const started: Loaded<T> = { path, loading: start(), watchers: new Set() };
       loaded = started;
       all.set(key, started);
       started.loading.then(
@@ -222,7 +249,13 @@ class Host implements InferenceHost {
         },
       );
     }
-    return signal ? abortable(loaded.loading, signal) : loaded.loading;
+    const { loading, watchers } = loaded;
+    if (onProgress) watchers.add(onProgress);
+    try {
+      return await (signal ? abortable(loading, signal) : loading);
+    } finally {
+      if (onProgress) watchers.delete(onProgress);
+    }
   }
 
   /** The worker, once it has loaded what `key` names. @throws InferenceError MODEL_NOT_LOADED */

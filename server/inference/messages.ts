@@ -15,6 +15,8 @@ import type {
   LoadOptions,
   ModelInfo,
   ModelStats,
+  PackingProgress,
+  RunnerInspection,
   TokenSource,
   Tokens,
 } from "./types.ts";
@@ -29,6 +31,12 @@ export type ToWorker =
     }
   | { readonly type: "unload"; readonly id: number; readonly key: string }
   | { readonly type: "inspect"; readonly id: number; readonly folder: string }
+  | {
+      readonly type: "inspectRunner";
+      readonly id: number;
+      readonly folder: string;
+      readonly options: LoadOptions;
+    }
   | {
       readonly type: "loadGraph";
       readonly id: number;
@@ -68,6 +76,7 @@ export interface Replies {
   load: ModelInfo;
   unload: undefined;
   inspect: FolderReport;
+  inspectRunner: RunnerInspection;
   loadGraph: GraphInfo;
   inspectGraph: GraphReport;
   run: readonly GraphOutput[];
@@ -81,5 +90,7 @@ export interface Replies {
 export type FromWorker =
   | { readonly type: "reply"; readonly id: number; readonly value: Replies[keyof Replies] }
   | { readonly type: "failure"; readonly id: number; readonly error: ErrorData }
+  /** How far the load `id` is. */
+  | { readonly type: "progress"; readonly id: number; readonly progress: PackingProgress }
   | { readonly type: "event"; readonly id: number; readonly event: GenerateEvent }
   | { readonly type: "end"; readonly id: number; readonly error?: ErrorData };

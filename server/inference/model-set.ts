@@ -4,7 +4,7 @@ import { Runtime } from "../onnx/runtime.ts";
 import { selfTest } from "../onnx/self-test.ts";
 import { InferenceError } from "./errors.ts";
 import { inspectGraph, LoadedGraph, RunPlaces } from "./loaded-graph.ts";
-import { inspectFolder, type LoadedModel, openModel } from "./model.ts";
+import { inspectFolder, inspectModelRunner, type LoadedModel, openModel } from "./model.ts";
 import type {
   FolderReport,
   GraphInfo,
@@ -14,6 +14,8 @@ import type {
   LoadOptions,
   ModelInfo,
   ModelStats,
+  PackingProgress,
+  RunnerInspection,
 } from "./types.ts";
 
 interface Held<T> {
@@ -31,8 +33,13 @@ export class ModelSet {
   readonly #opened = new Set<Promise<unknown>>();
 
   /** @throws InferenceError; RuntimeUnavailableError when the library cannot be used */
-  async load(key: string, folder: string, options: LoadOptions): Promise<ModelInfo> {
-    const model = await this.#opening((runtime) => openModel(runtime, key, folder, options));
+  async load(
+    key: string,
+    folder: string,
+    options: LoadOptions,
+    onProgress?: (progress: PackingProgress) => void,
+  ): Promise<ModelInfo> {
+    const model = await this.#opening((runtime) => openModel(runtime, key, folder, options, onProgress));
     this.#models.set(key, { thing: model, users: 0, whenUnused: undefined });
     return model.info;
   }
@@ -51,6 +58,11 @@ export class ModelSet {
 
   inspect(folder: string): Promise<FolderReport> {
     return this.#opening((runtime) => inspectFolder(runtime, folder));
+  }
+
+  /** @throws InferenceError MODEL_INVALID */
+  inspectRunner(folder: string, options: LoadOptions): Promise<RunnerInspection> {
+    return this.#opening(() => inspectModelRunner(folder, options));
   }
 
   inspectGraph(path: string): Promise<GraphReport> {

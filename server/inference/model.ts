@@ -4,13 +4,21 @@
 import { Engine } from "../decoder/engine.ts";
 import { ModelFolderError } from "../onnx/errors.ts";
 import type { SearchConfig } from "../onnx/genai-config.ts";
-import { type ModelFolder, openDecoderGraph, openStockRunner, readModelFolder } from "../onnx/model-folder.ts";
+import { type ModelFolder, openDecoderGraph, readModelFolder } from "../onnx/model-folder.ts";
+import { inspectRunner, openRunner } from "../onnx/open-runner.ts";
 import { itemBytes, type Runtime } from "../onnx/runtime.ts";
 import { ChatTemplate } from "../tokenizer/chat-template.ts";
 import { TemplateMissingError, TokenizerFileError } from "../tokenizer/errors.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { InferenceError, toInferenceError, type Violation } from "./errors.ts";
-import type { FolderReport, GenerationDefaults, LoadOptions, ModelInfo } from "./types.ts";
+import type {
+  FolderReport,
+  GenerationDefaults,
+  LoadOptions,
+  ModelInfo,
+  PackingProgress,
+  RunnerInspection,
+} from "./types.ts";
 
 export interface LoadedModel {
   readonly info: ModelInfo;
@@ -33,11 +41,12 @@ export async function openModel(
   key: string,
   path: string,
   options: LoadOptions,
+  onProgress?: (progress: PackingProgress) => void,
 ): Promise<LoadedModel> {
   const started = performance.now();
   checkOptions(options);
   const { folder, tokenizer, template, warnings } = await readParts(path);
-  const runner = await openStockRunner(runtime, folder, options);
+  const { runner, report } = await openRunner(runtime, folder, options, onProgress);
   const { spec, maxSequences } = runner;
   const info: ModelInfo = {
     key,
@@ -50,8 +59,16 @@ export async function openModel(
     loadMs: performance.now() - started,
     warnings,
     defaults: defaultsOf(folder.config.search, spec.contextLength),
+    runner: report,
   };
   return { info, engine: new Engine(runner), tokenizer, template };
+}
+
+/** What would run which node of a folder's graph, and why. @throws InferenceError MODEL_INVALID */
+export async function inspectModelRunner(path: string, options: LoadOptions): Promise<RunnerInspection> {
+  const { value, violations } = await settle(readModelFolder(path).then((folder) => inspectRunner(folder, options)));
+  if (!value) throw invalidFolder(violations);
+  return value;
 }
 
 /** Checks a folder as `openModel` does, and keeps nothing of it. @throws InferenceError (MODEL_INVALID with every violation) */
@@ -92,8 +109,7 @@ async function readParts(path: string): Promise<FolderParts> {
   );
   const violations = [folder, tokenizer, template].flatMap((part) => part.violations);
   if (!folder.value || !tokenizer.value || template.value === undefined) {
-    const list = violations.map(({ field, description }) => `${field}: ${description}`).join(" ");
-    throw new InferenceError("MODEL_INVALID", `The model folder cannot be served. ${list}`, { violations });
+    throw invalidFolder(violations);
   }
   const warnings = [...folder.value.warnings];
   if (template.value === null) warnings.push("The folder has no chat template: the model cannot be chatted with.");
@@ -104,6 +120,11 @@ async function readParts(path: string): Promise<FolderParts> {
     );
   }
   return { folder: folder.value, tokenizer: tokenizer.value, template: template.value, warnings };
+}
+
+function invalidFolder(violations: readonly Violation[]): InferenceError {
+  const list = violations.map(({ field, description }) => `${field}: ${description}`).join(" ");
+  return new InferenceError("MODEL_INVALID", `The model folder cannot be served. ${list}`, { violations });
 }
 
 /** A part of a folder, or what is wrong with it. Other errors pass. */

@@ -1,6 +1,13 @@
 // What the host of the inference worker takes and gives. Plain data: all of it crosses a thread boundary.
 
 import type { GraphValue } from "../onnx/graph-types.ts";
+import type {
+  CacheType,
+  PackingProgress,
+  RunnerChoice,
+  RunnerInspection,
+  RunnerReport,
+} from "../onnx/runner-report.ts";
 
 export type {
   GraphOptions,
@@ -10,6 +17,7 @@ export type {
   TensorValue,
   Value,
 } from "../onnx/graph-types.ts";
+export type { CacheType, PackingProgress, RunnerChoice, RunnerInspection, RunnerReport };
 
 export interface LoadOptions {
   /** Threads of one operator; default: the folder's `intra_op_num_threads`, else one per physical core. */
@@ -18,6 +26,12 @@ export interface LoadOptions {
   readonly maxSequences?: number;
   /** Tokens of prompt and answer together; default and at most the model's context length. */
   readonly maxLength?: number;
+  /** Default "auto": the native runner where it can run the model. */
+  readonly runner?: RunnerChoice;
+  /** What the native runner keeps keys and values in; default "float16". */
+  readonly cacheType?: CacheType;
+  /** Folder of the cache of packed weights; without one they are packed at every load. */
+  readonly packedWeightsFolder?: string;
 }
 
 /** What a model uses where a request is silent. `maxLength`: tokens of prompt and answer together, when less than the context. */
@@ -41,6 +55,7 @@ export interface ModelInfo {
   readonly loadMs: number;
   readonly warnings: string[];
   readonly defaults: GenerationDefaults;
+  readonly runner: RunnerReport;
 }
 
 /** Facts about a model folder that could be loaded. */

@@ -6,12 +6,13 @@ import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
 import { fromErrorData, InferenceError } from "./errors.ts";
 import type { FromWorker, Replies, ToWorker } from "./messages.ts";
-import type { GenerateEvent, GenerateRequest } from "./types.ts";
+import type { GenerateEvent, GenerateRequest, PackingProgress } from "./types.ts";
 
 type Request = Extract<ToWorker, { id: number; type: keyof Replies }>;
 type WithoutId<T> = T extends unknown ? Omit<T, "id"> : never;
 
 interface Pending {
+  onProgress?(progress: PackingProgress): void;
   resolve(value: never): void;
   reject(error: unknown): void;
 }
@@ -56,14 +57,14 @@ export class WorkerLink {
   }
 
   /**
-   * @param transfer buffers of the message that go over instead of being copied
+   * @param onProgress called with what the worker tells before its reply
    * @throws InferenceError, WORKER_DIED when the thread ends first
    */
   request<T extends WithoutId<Request>>(
     message: T,
-    transfer: readonly ArrayBuffer[] = [],
+    onProgress?: (progress: PackingProgress) => void,
   ): Promise<Replies[T["type"]]> {
-    return this.#request(this.#nextId++, message, transfer);
+    return this.#request(this.#nextId++, message, [], onProgress);
   }
 
   /** A request that is given up when `signal` aborts. @throws as `request`; the signal's reason */
@@ -141,10 +142,11 @@ export class WorkerLink {
     id: number,
     message: T,
     transfer: readonly ArrayBuffer[],
+    onProgress?: (progress: PackingProgress) => void,
   ): Promise<Replies[T["type"]]> {
     if (!this.#alive) return Promise.reject(died(undefined, 0));
     return new Promise<Replies[T["type"]]>((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject });
+      this.#pending.set(id, { resolve, reject, ...(onProgress && { onProgress }) });
       this.send({ ...message, id } as Request, transfer);
     });
   }
@@ -158,6 +160,9 @@ export class WorkerLink {
       case "failure":
         this.#pending.get(message.id)?.reject(fromErrorData(message.error));
         this.#pending.delete(message.id);
+        return;
+      case "progress":
+        this.#pending.get(message.id)?.onProgress?.(message.progress);
         return;
       case "event": {
         const inbox = this.#inboxes.get(message.id);

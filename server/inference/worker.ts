@@ -27,11 +27,17 @@ const randomSeed = () => randomBytes(8).readBigUInt64LE();
 port.on("message", (message: ToWorker) => {
   switch (message.type) {
     case "load":
-      return void reply(message.id, () => models.load(message.key, message.folder, message.options));
+      return void reply(message.id, () =>
+        models.load(message.key, message.folder, message.options, (progress) =>
+          post({ type: "progress", id: message.id, progress }),
+        ),
+      );
     case "unload":
       return void reply(message.id, () => models.unload(message.key).then(() => undefined));
     case "inspect":
       return void reply(message.id, () => models.inspect(message.folder));
+    case "inspectRunner":
+      return void reply(message.id, () => models.inspectRunner(message.folder, message.options));
     case "loadGraph":
       return void reply(message.id, () => models.loadGraph(message.key, message.path, message.options));
     case "inspectGraph":

@@ -57,14 +57,7 @@ export async function openDecoderGraph(
   options: Pick<OpenOptions, "threads"> = {},
 ): Promise<{ session: Session; graph: DecoderGraph }> {
   const { decoder } = folder.config;
-  const path = join(folder.path, decoder.fileName);
-  const file = await stat(path).catch(() => undefined);
-  if (!file?.isFile()) {
-    throw new ModelFolderError("The graph cannot be loaded.", [
-      { field: "model.decoder.filename", description: `${decoder.fileName} is not a file of the folder.` },
-    ]);
-  }
-  checkGraphLimits(path, decoder.fileName);
+  const path = await checkedGraph(folder);
   const session = await runtime
     .openSession(path, sessionOptions(folder.config, options.threads))
     .catch((error: unknown) => {
@@ -79,6 +72,11 @@ export async function openDecoderGraph(
     await session.dispose();
     throw error;
   }
+}
+
+/** The graph's file, within the limits of graphs. @throws ModelFolderError */
+export async function graphBytes(folder: ModelFolder): Promise<Uint8Array> {
+  return await readFile(await checkedGraph(folder));
 }
 
 /** Loads a folder into a runner. The caller disposes it. @throws ModelFolderError, OrtError when memory is lacking */
@@ -98,6 +96,20 @@ export async function openStockRunner(
     await session.dispose();
     throw error;
   }
+}
+
+/** Where the graph lies. @throws ModelFolderError when there is none, or one beyond the limits */
+async function checkedGraph({ path: folder, config }: ModelFolder): Promise<string> {
+  const { fileName } = config.decoder;
+  const path = join(folder, fileName);
+  const file = await stat(path).catch(() => undefined);
+  if (!file?.isFile()) {
+    throw new ModelFolderError("The graph cannot be loaded.", [
+      { field: "model.decoder.filename", description: `${fileName} is not a file of the folder.` },
+    ]);
+  }
+  checkGraphLimits(path, fileName);
+  return path;
 }
 
 function modelSpec({ config, contextLength }: ModelFolder, graph: DecoderGraph, maxLength = contextLength): ModelSpec {

@@ -43,6 +43,8 @@ export class StockRunner implements ModelRunner {
   readonly spec: ModelSpec;
   readonly maxSequences: number;
   readonly maxTokens: number;
+  /** Element type of keys and values, as the graph has it. */
+  readonly cacheType: "float32" | "float16";
   readonly #session: Session;
   readonly #graph: DecoderGraph;
   readonly #bridgeRows: number;
@@ -65,6 +67,7 @@ export class StockRunner implements ModelRunner {
     this.maxSequences = options.maxSequences;
     this.maxTokens = Math.min(options.maxTokens, spec.contextLength);
     this.#bridgeRows = options.bridgeRows ?? 2;
+    this.cacheType = graph.cacheType;
     this.#session = session;
     this.#graph = graph;
     const own = <T extends { dispose(): void }>(thing: T): T => {

@@ -1,8 +1,19 @@
 // The inference side's plain values as messages of the wire.
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { type ChatMessage, type GenerationOptionsSchema, type LoadedModelSchema, ModelEngine } from "@modelwire/proto";
-import type { GenerateOptions } from "../inference/host.ts";
+import {
+  CacheType,
+  type ChatMessage,
+  type GenerationOptionsSchema,
+  type InspectModelResponseSchema,
+  type LoadedModelSchema,
+  ModelEngine,
+  NodePlace,
+  PackedWeightsSource,
+  RunnerKind,
+  type RunnerSchema,
+} from "@modelwire/proto";
+import type { GenerateOptions, RunnerInspection, RunnerReport } from "../inference/host.ts";
 import type { InMemory } from "./model-loader.ts";
 
 /** Milliseconds → Duration, to the microsecond: protobuf-es takes whole milliseconds only. */
@@ -41,6 +52,41 @@ export function loadedModel({ kind, info, name }: InMemory): MessageInitShape<ty
     vocabSize,
     maxSequences,
     defaults: optionsInForce(defaults),
+    runner: runnerMessage(info.runner),
+  };
+}
+
+const cacheTypes = { float32: CacheType.FLOAT32, float16: CacheType.FLOAT16, int8: CacheType.INT8 } as const;
+const sources = {
+  cache: PackedWeightsSource.CACHE,
+  packed: PackedWeightsSource.PACKED,
+  memory: PackedWeightsSource.MEMORY,
+} as const;
+const places = {
+  modelwire: NodePlace.MODELWIRE,
+  onnxruntime: NodePlace.ONNXRUNTIME,
+  removed: NodePlace.REMOVED,
+} as const;
+
+export function inspection({ runner, nodes }: RunnerInspection): MessageInitShape<typeof InspectModelResponseSchema> {
+  return {
+    runner: runnerMessage(runner),
+    nodes: nodes.map(({ operator, runsOn, reason, names }) => {
+      return { operator, place: places[runsOn], reason, names: [...names] };
+    }),
+  };
+}
+
+function runnerMessage(report: RunnerReport): MessageInitShape<typeof RunnerSchema> {
+  const { kind, reason, kernels, cacheType, cacheBytesPerToken, packedWeights, packedWeightsBytes } = report;
+  return {
+    kind: kind === "native" ? RunnerKind.NATIVE : RunnerKind.STOCK,
+    reason,
+    kernels,
+    cacheType: cacheTypes[cacheType],
+    cacheBytesPerToken: BigInt(cacheBytesPerToken),
+    ...(packedWeights && { packedWeights: sources[packedWeights] }),
+    packedWeightsBytes: BigInt(packedWeightsBytes),
   };
 }
 

@@ -2,7 +2,14 @@
 // about it. It must never know what is done with the model.
 import { join } from "node:path";
 import { ApiError, type Model } from "@modelwire/proto";
-import type { GraphInfo, InferenceHost, LoadOptions, ModelInfo } from "../inference/host.ts";
+import type {
+  GraphInfo,
+  InferenceHost,
+  LoadOptions,
+  ModelInfo,
+  PackingProgress,
+  RunnerInspection,
+} from "../inference/host.ts";
 import { onnxOptions } from "../mlmodel/onnx-flavor.ts";
 import type { Signature } from "../mlmodel/schema.ts";
 import { readSignature } from "../mlmodel/signature/schema-json.ts";
@@ -83,8 +90,29 @@ export class ModelLoader {
    * Loads whatever `ref` names.
    * @throws ApiError MODEL_NOT_FOUND, MODEL_NOT_READY, MODEL_NOT_SERVABLE, MODEL_INVALID or RUNTIME_UNAVAILABLE.
    */
-  async loadAny(ref: string, signal: AbortSignal): Promise<Loaded> {
-    return await this.#load(ref, await this.#lookUp(ref), signal);
+  async loadAny(ref: string, signal: AbortSignal, onProgress?: (progress: PackingProgress) => void): Promise<Loaded> {
+    return await this.#load(ref, await this.#lookUp(ref), signal, onProgress);
+  }
+
+  /**
+   * What would run which node of an LLM's graph.
+   * @throws ApiError as {@link load}
+   */
+  async inspect(ref: string): Promise<RunnerInspection> {
+    const { folder } = await this.#lookUp(ref);
+    const { servable, path, model } = folder;
+    if (servable.kind === "none") throw notServable(model, ref, `cannot be served here: ${servable.reason}`);
+    if (servable.kind === "onnx")
+      throw notServable(
+        model,
+        ref,
+        "is a plain ONNX model, all of which ONNX Runtime runs: only decoders are rewritten",
+      );
+    try {
+      return await this.#host.inspectRunner(join(path, servable.folder), this.#options);
+    } catch (error) {
+      throw fromInference(error);
+    }
   }
 
   /** Forgets what names meant: something was logged or deleted. */
@@ -110,14 +138,19 @@ export class ModelLoader {
     return all.sort((a, b) => a.name.localeCompare(b.name, "en") || a.info.key.localeCompare(b.info.key, "en"));
   }
 
-  async #load(ref: string, lookedUp: LookedUp, signal: AbortSignal): Promise<Loaded> {
+  async #load(
+    ref: string,
+    lookedUp: LookedUp,
+    signal: AbortSignal,
+    onProgress?: (progress: PackingProgress) => void,
+  ): Promise<Loaded> {
     const { modelId, model, signature, folder } = lookedUp;
     const { servable, path } = folder;
     if (servable.kind === "none") throw notServable(model, ref, `cannot be served here: ${servable.reason}`);
     const found = { modelId, model, signature };
     try {
       if (servable.kind === "llm") {
-        const info = await this.#host.load(modelId, join(path, servable.folder), this.#options, signal);
+        const info = await this.#host.load(modelId, join(path, servable.folder), this.#options, signal, onProgress);
         this.#served(model);
         return { kind: "llm", ...found, info };
       }

@@ -175,10 +175,35 @@ test.skipIf(!hasTerminals)(
   },
 );
 
+test("models inspect says what runs where and why, and each node when asked", async () => {
+  server.models.add("one", { "a.txt": "hello" });
+  const { stdout } = await cli(["models", "inspect", "one"], { env });
+  expect(stdout).toBe(
+    [
+      "runner     native (avx2)",
+      "because    Attention and 2 products are of a known form.",
+      "cache      float16, 3.0 KiB a token",
+      "weights    3.8 MiB packed, in the cache",
+      "",
+      "NODES  OPERATOR                   RUNS ON       WHY",
+      "2      com.microsoft.MatMulNBits  Modelwire     int4 product, block 32",
+      "1      Gather                     ONNX Runtime  a look-up",
+      "",
+    ].join("\n"),
+  );
+  const nodes = (await cli(["models", "inspect", "one", "--nodes"], { env })).stdout;
+  expect(nodes).toMatch(/^\/o\[31m +com.microsoft.MatMulNBits +Modelwire /m);
+  expect(nodes).toMatch(/^\/embed +Gather +ONNX Runtime /m);
+  const json = JSON.parse((await cli(["models", "inspect", "one", "--json"], { env })).stdout);
+  expect(json.nodes[1]).toMatchObject({ place: "NODE_PLACE_ONNXRUNTIME", names: ["/embed"] });
+});
+
 test("models load, loaded and unload", async () => {
   server.models.add("one", {});
   expect((await cli(["models", "loaded"], { env })).stdout).toContain("no model is loaded");
-  expect((await cli(["models", "load", "one"], { env })).stdout).toMatch(/m-1 .*one .*2048 tokens .*40 ms/);
+  const load = await cli(["models", "load", "one"], { env });
+  expect(load.stdout).toMatch(/m-1 .*one .*2048 tokens .*native \(avx2\) .*40 ms/);
+  expect(load.stderr).toBe("packing weights 25% of 3.8 MiB\npacking weights 100% of 3.8 MiB\n");
   expect(JSON.parse((await cli(["models", "loaded", "--json"], { env })).stdout)).toMatchObject([{ modelId: "m-1" }]);
   expect((await cli(["models", "unload", "one"], { env })).stdout).toBe("unloaded one\n");
   expect((await cli(["models", "loaded"], { env })).stdout).toContain("no model is loaded");

@@ -1,17 +1,36 @@
 // A server for the command line to talk to: models in memory, and answers that say what was asked.
 import { once } from "node:events";
-import type { GenerationOptions, StreamChatRequest, StreamPredictRequest } from "@modelwire/proto";
+import type {
+  GenerationOptions,
+  StreamChatRequest,
+  StreamLoadModelRequest,
+  StreamPredictRequest,
+} from "@modelwire/proto";
 import {
+  CacheType,
   ChatService,
   FinishReason,
   invalidFields,
   ModelService,
+  NodePlace,
+  PackedWeightsSource,
   PredictionService,
+  RunnerKind,
   ServingService,
 } from "@modelwire/proto";
 import { FakeModels } from "../client/fake-models.ts";
 import type { TestContext } from "../client/test-server.ts";
 import { startTestServer } from "../client/test-server.ts";
+
+const runner = {
+  kind: RunnerKind.NATIVE,
+  reason: "Attention and 2 products are of a known form.",
+  kernels: "avx2",
+  cacheType: CacheType.FLOAT16,
+  cacheBytesPerToken: 3072n,
+  packedWeights: PackedWeightsSource.CACHE,
+  packedWeightsBytes: 4_000_000n,
+};
 
 export async function startFakeServer() {
   const server = await startTestServer();
@@ -20,11 +39,23 @@ export async function startFakeServer() {
   const requests: StreamChatRequest[] = [];
   server.add(ModelService, models.handlers);
   server.add(ServingService, {
-    loadModel: async ({ model }) => {
+    async *streamLoadModel({ model }: StreamLoadModelRequest) {
       const { modelId, header } = models.find(model);
+      for (const bytesDone of [1_000_000n, 4_000_000n])
+        yield { event: { case: "packing" as const, value: { bytesDone, bytesTotal: 4_000_000n } } };
       loaded.set(modelId, header.name);
+      const facts = { contextLength: 2048, maxSequences: 8, loadTime: { nanos: 40_000_000 }, runner };
+      yield { event: { case: "model" as const, value: { modelId, name: header.name, ...facts } } };
+    },
+    inspectModel: async ({ model }) => {
+      models.find(model);
+      const operator = "com.microsoft.MatMulNBits";
       return {
-        model: { modelId, name: header.name, contextLength: 2048, maxSequences: 8, loadTime: { nanos: 40_000_000 } },
+        runner,
+        nodes: [
+          { operator, place: NodePlace.MODELWIRE, reason: "int4 product, block 32", names: ["/qkv", "/o\u001b[31m"] },
+          { operator: "Gather", place: NodePlace.ONNXRUNTIME, reason: "a look-up", names: ["/embed"] },
+        ],
       };
     },
     unloadModel: async ({ model }) => {

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file modelwire/inference/v1/serving_service.proto.
  */
 export const file_modelwire_inference_v1_serving_service: GenFile = /*@__PURE__*/
-  fileDesc("Cixtb2RlbHdpcmUvaW5mZXJlbmNlL3YxL3NlcnZpbmdfc2VydmljZS5wcm90bxIWbW9kZWx3aXJlLmluZmVyZW5jZS52MSKiAgoLTG9hZGVkTW9kZWwSEAoIbW9kZWxfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIWCg5jb250ZXh0X2xlbmd0aBgDIAEoBRISCgp2b2NhYl9zaXplGAQgASgFEhUKDW1heF9zZXF1ZW5jZXMYBSABKAUSLAoJbG9hZF90aW1lGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjsKCGRlZmF1bHRzGAcgASgLMikubW9kZWx3aXJlLmluZmVyZW5jZS52MS5HZW5lcmF0aW9uT3B0aW9ucxIQCgh3YXJuaW5ncxgIIAMoCRIzCgZlbmdpbmUYCSABKA4yIy5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLk1vZGVsRW5naW5lIiEKEExvYWRNb2RlbFJlcXVlc3QSDQoFbW9kZWwYASABKAkiRwoRTG9hZE1vZGVsUmVzcG9uc2USMgoFbW9kZWwYASABKAsyIy5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLkxvYWRlZE1vZGVsIiMKElVubG9hZE1vZGVsUmVxdWVzdBINCgVtb2RlbBgBIAEoCSIVChNVbmxvYWRNb2RlbFJlc3BvbnNlIhkKF0xpc3RMb2FkZWRNb2RlbHNSZXF1ZXN0Ik8KGExpc3RMb2FkZWRNb2RlbHNSZXNwb25zZRIzCgZtb2RlbHMYASADKAsyIy5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLkxvYWRlZE1vZGVsKl0KC01vZGVsRW5naW5lEhwKGE1PREVMX0VOR0lORV9VTlNQRUNJRklFRBAAEhgKFE1PREVMX0VOR0lORV9ERUNPREVSEAESFgoSTU9ERUxfRU5HSU5FX0dSQVBIEAIy1gIKDlNlcnZpbmdTZXJ2aWNlEmAKCUxvYWRNb2RlbBIoLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuTG9hZE1vZGVsUmVxdWVzdBopLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuTG9hZE1vZGVsUmVzcG9uc2USZgoLVW5sb2FkTW9kZWwSKi5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLlVubG9hZE1vZGVsUmVxdWVzdBorLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuVW5sb2FkTW9kZWxSZXNwb25zZRJ6ChBMaXN0TG9hZGVkTW9kZWxzEi8ubW9kZWx3aXJlLmluZmVyZW5jZS52MS5MaXN0TG9hZGVkTW9kZWxzUmVxdWVzdBowLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuTGlzdExvYWRlZE1vZGVsc1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_google_protobuf_duration, file_modelwire_inference_v1_chat]);
+  fileDesc("Cixtb2RlbHdpcmUvaW5mZXJlbmNlL3YxL3NlcnZpbmdfc2VydmljZS5wcm90bxIWbW9kZWx3aXJlLmluZmVyZW5jZS52MSLSAgoLTG9hZGVkTW9kZWwSEAoIbW9kZWxfaWQYASABKAkSDAoEbmFtZRgCIAEoCRIWCg5jb250ZXh0X2xlbmd0aBgDIAEoBRISCgp2b2NhYl9zaXplGAQgASgFEhUKDW1heF9zZXF1ZW5jZXMYBSABKAUSLAoJbG9hZF90aW1lGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjsKCGRlZmF1bHRzGAcgASgLMikubW9kZWx3aXJlLmluZmVyZW5jZS52MS5HZW5lcmF0aW9uT3B0aW9ucxIQCgh3YXJuaW5ncxgIIAMoCRIzCgZlbmdpbmUYCSABKA4yIy5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLk1vZGVsRW5naW5lEi4KBnJ1bm5lchgKIAEoCzIeLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuUnVubmVyIpQCCgZSdW5uZXISMAoEa2luZBgBIAEoDjIiLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuUnVubmVyS2luZBIOCgZyZWFzb24YAiABKAkSDwoHa2VybmVscxgDIAEoCRI1CgpjYWNoZV90eXBlGAQgASgOMiEubW9kZWx3aXJlLmluZmVyZW5jZS52MS5DYWNoZVR5cGUSHQoVY2FjaGVfYnl0ZXNfcGVyX3Rva2VuGAUgASgDEkMKDnBhY2tlZF93ZWlnaHRzGAYgASgOMisubW9kZWx3aXJlLmluZmVyZW5jZS52MS5QYWNrZWRXZWlnaHRzU291cmNlEhwKFHBhY2tlZF93ZWlnaHRzX2J5dGVzGAcgASgDIiEKEExvYWRNb2RlbFJlcXVlc3QSDQoFbW9kZWwYASABKAkiRwoRTG9hZE1vZGVsUmVzcG9uc2USMgoFbW9kZWwYASABKAsyIy5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLkxvYWRlZE1vZGVsIicKFlN0cmVhbUxvYWRNb2RlbFJlcXVlc3QSDQoFbW9kZWwYASABKAkilAEKF1N0cmVhbUxvYWRNb2RlbFJlc3BvbnNlEjoKB3BhY2tpbmcYASABKAsyJy5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLlBhY2tpbmdQcm9ncmVzc0gAEjQKBW1vZGVsGAIgASgLMiMubW9kZWx3aXJlLmluZmVyZW5jZS52MS5Mb2FkZWRNb2RlbEgAQgcKBWV2ZW50IjoKD1BhY2tpbmdQcm9ncmVzcxISCgpieXRlc19kb25lGAEgASgDEhMKC2J5dGVzX3RvdGFsGAIgASgDIiQKE0luc3BlY3RNb2RlbFJlcXVlc3QSDQoFbW9kZWwYASABKAkieAoUSW5zcGVjdE1vZGVsUmVzcG9uc2USLgoGcnVubmVyGAEgASgLMh4ubW9kZWx3aXJlLmluZmVyZW5jZS52MS5SdW5uZXISMAoFbm9kZXMYAiADKAsyIS5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLk5vZGVHcm91cCJuCglOb2RlR3JvdXASEAoIb3BlcmF0b3IYASABKAkSMAoFcGxhY2UYAiABKA4yIS5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLk5vZGVQbGFjZRIOCgZyZWFzb24YAyABKAkSDQoFbmFtZXMYBCADKAkiIwoSVW5sb2FkTW9kZWxSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJIhUKE1VubG9hZE1vZGVsUmVzcG9uc2UiGQoXTGlzdExvYWRlZE1vZGVsc1JlcXVlc3QiTwoYTGlzdExvYWRlZE1vZGVsc1Jlc3BvbnNlEjMKBm1vZGVscxgBIAMoCzIjLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuTG9hZGVkTW9kZWwqWAoKUnVubmVyS2luZBIbChdSVU5ORVJfS0lORF9VTlNQRUNJRklFRBAAEhYKElJVTk5FUl9LSU5EX05BVElWRRABEhUKEVJVTk5FUl9LSU5EX1NUT0NLEAIqbAoJQ2FjaGVUeXBlEhoKFkNBQ0hFX1RZUEVfVU5TUEVDSUZJRUQQABIWChJDQUNIRV9UWVBFX0ZMT0FUMzIQARIWChJDQUNIRV9UWVBFX0ZMT0FUMTYQAhITCg9DQUNIRV9UWVBFX0lOVDgQAyqhAQoTUGFja2VkV2VpZ2h0c1NvdXJjZRIlCiFQQUNLRURfV0VJR0hUU19TT1VSQ0VfVU5TUEVDSUZJRUQQABIfChtQQUNLRURfV0VJR0hUU19TT1VSQ0VfQ0FDSEUQARIgChxQQUNLRURfV0VJR0hUU19TT1VSQ0VfUEFDS0VEEAISIAocUEFDS0VEX1dFSUdIVFNfU09VUkNFX01FTU9SWRADKl0KC01vZGVsRW5naW5lEhwKGE1PREVMX0VOR0lORV9VTlNQRUNJRklFRBAAEhgKFE1PREVMX0VOR0lORV9ERUNPREVSEAESFgoSTU9ERUxfRU5HSU5FX0dSQVBIEAIqdQoJTm9kZVBsYWNlEhoKFk5PREVfUExBQ0VfVU5TUEVDSUZJRUQQABIYChROT0RFX1BMQUNFX01PREVMV0lSRRABEhoKFk5PREVfUExBQ0VfT05OWFJVTlRJTUUQAhIWChJOT0RFX1BMQUNFX1JFTU9WRUQQAzK8BAoOU2VydmluZ1NlcnZpY2USYAoJTG9hZE1vZGVsEigubW9kZWx3aXJlLmluZmVyZW5jZS52MS5Mb2FkTW9kZWxSZXF1ZXN0GikubW9kZWx3aXJlLmluZmVyZW5jZS52MS5Mb2FkTW9kZWxSZXNwb25zZRJ0Cg9TdHJlYW1Mb2FkTW9kZWwSLi5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLlN0cmVhbUxvYWRNb2RlbFJlcXVlc3QaLy5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLlN0cmVhbUxvYWRNb2RlbFJlc3BvbnNlMAESbgoMSW5zcGVjdE1vZGVsEisubW9kZWx3aXJlLmluZmVyZW5jZS52MS5JbnNwZWN0TW9kZWxSZXF1ZXN0GiwubW9kZWx3aXJlLmluZmVyZW5jZS52MS5JbnNwZWN0TW9kZWxSZXNwb25zZSIDkAIBEmYKC1VubG9hZE1vZGVsEioubW9kZWx3aXJlLmluZmVyZW5jZS52MS5VbmxvYWRNb2RlbFJlcXVlc3QaKy5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLlVubG9hZE1vZGVsUmVzcG9uc2USegoQTGlzdExvYWRlZE1vZGVscxIvLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuTGlzdExvYWRlZE1vZGVsc1JlcXVlc3QaMC5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLkxpc3RMb2FkZWRNb2RlbHNSZXNwb25zZSIDkAIBYgZwcm90bzM", [file_google_protobuf_duration, file_modelwire_inference_v1_chat]);
 
 /**
  * LoadedModel is a model in memory.
@@ -84,6 +84,13 @@ export type LoadedModel = Message<"modelwire.inference.v1.LoadedModel"> & {
    * @generated from field: modelwire.inference.v1.ModelEngine engine = 9;
    */
   engine: ModelEngine;
+
+  /**
+   * What computes its steps. Absent of a plain ONNX model.
+   *
+   * @generated from field: modelwire.inference.v1.Runner runner = 10;
+   */
+  runner?: Runner | undefined;
 };
 
 /**
@@ -92,6 +99,69 @@ export type LoadedModel = Message<"modelwire.inference.v1.LoadedModel"> & {
  */
 export const LoadedModelSchema: GenMessage<LoadedModel> = /*@__PURE__*/
   messageDesc(file_modelwire_inference_v1_serving_service, 0);
+
+/**
+ * Runner is what computes the steps of a decoder.
+ *
+ * @generated from message modelwire.inference.v1.Runner
+ */
+export type Runner = Message<"modelwire.inference.v1.Runner"> & {
+  /**
+   * Which one.
+   *
+   * @generated from field: modelwire.inference.v1.RunnerKind kind = 1;
+   */
+  kind: RunnerKind;
+
+  /**
+   * Why it is this one: what about the model, the machine or the settings of the server decided.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * The processor family whose native operators are used, such as "avx512-vnni". Empty of the stock runner.
+   *
+   * @generated from field: string kernels = 3;
+   */
+  kernels: string;
+
+  /**
+   * What keys and values of earlier tokens are kept in.
+   *
+   * @generated from field: modelwire.inference.v1.CacheType cache_type = 4;
+   */
+  cacheType: CacheType;
+
+  /**
+   * What one token of one sequence takes in the cache, in bytes.
+   *
+   * @generated from field: int64 cache_bytes_per_token = 5;
+   */
+  cacheBytesPerToken: bigint;
+
+  /**
+   * Where packed weights lie. Unspecified of the stock runner, which lets ONNX Runtime pack them.
+   *
+   * @generated from field: modelwire.inference.v1.PackedWeightsSource packed_weights = 6;
+   */
+  packedWeights: PackedWeightsSource;
+
+  /**
+   * How much they are, in bytes.
+   *
+   * @generated from field: int64 packed_weights_bytes = 7;
+   */
+  packedWeightsBytes: bigint;
+};
+
+/**
+ * Describes the message modelwire.inference.v1.Runner.
+ * Use `create(RunnerSchema)` to create a new message.
+ */
+export const RunnerSchema: GenMessage<Runner> = /*@__PURE__*/
+  messageDesc(file_modelwire_inference_v1_serving_service, 1);
 
 /**
  * LoadModelRequest names the model.
@@ -112,7 +182,7 @@ export type LoadModelRequest = Message<"modelwire.inference.v1.LoadModelRequest"
  * Use `create(LoadModelRequestSchema)` to create a new message.
  */
 export const LoadModelRequestSchema: GenMessage<LoadModelRequest> = /*@__PURE__*/
-  messageDesc(file_modelwire_inference_v1_serving_service, 1);
+  messageDesc(file_modelwire_inference_v1_serving_service, 2);
 
 /**
  * LoadModelResponse is the loaded model.
@@ -133,7 +203,184 @@ export type LoadModelResponse = Message<"modelwire.inference.v1.LoadModelRespons
  * Use `create(LoadModelResponseSchema)` to create a new message.
  */
 export const LoadModelResponseSchema: GenMessage<LoadModelResponse> = /*@__PURE__*/
-  messageDesc(file_modelwire_inference_v1_serving_service, 2);
+  messageDesc(file_modelwire_inference_v1_serving_service, 3);
+
+/**
+ * StreamLoadModelRequest names the model.
+ *
+ * @generated from message modelwire.inference.v1.StreamLoadModelRequest
+ */
+export type StreamLoadModelRequest = Message<"modelwire.inference.v1.StreamLoadModelRequest"> & {
+  /**
+   * Model id, models:/ URI or name. Required.
+   *
+   * @generated from field: string model = 1;
+   */
+  model: string;
+};
+
+/**
+ * Describes the message modelwire.inference.v1.StreamLoadModelRequest.
+ * Use `create(StreamLoadModelRequestSchema)` to create a new message.
+ */
+export const StreamLoadModelRequestSchema: GenMessage<StreamLoadModelRequest> = /*@__PURE__*/
+  messageDesc(file_modelwire_inference_v1_serving_service, 4);
+
+/**
+ * StreamLoadModelResponse is one piece of news.
+ *
+ * @generated from message modelwire.inference.v1.StreamLoadModelResponse
+ */
+export type StreamLoadModelResponse = Message<"modelwire.inference.v1.StreamLoadModelResponse"> & {
+  /**
+   * What is new.
+   *
+   * @generated from oneof modelwire.inference.v1.StreamLoadModelResponse.event
+   */
+  event: {
+    /**
+     * How far the packing of the weights is. None comes when there is nothing to pack.
+     *
+     * @generated from field: modelwire.inference.v1.PackingProgress packing = 1;
+     */
+    value: PackingProgress;
+    case: "packing";
+  } | {
+    /**
+     * The model, loaded. The last message.
+     *
+     * @generated from field: modelwire.inference.v1.LoadedModel model = 2;
+     */
+    value: LoadedModel;
+    case: "model";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message modelwire.inference.v1.StreamLoadModelResponse.
+ * Use `create(StreamLoadModelResponseSchema)` to create a new message.
+ */
+export const StreamLoadModelResponseSchema: GenMessage<StreamLoadModelResponse> = /*@__PURE__*/
+  messageDesc(file_modelwire_inference_v1_serving_service, 5);
+
+/**
+ * PackingProgress says how much of the weights has been packed.
+ *
+ * @generated from message modelwire.inference.v1.PackingProgress
+ */
+export type PackingProgress = Message<"modelwire.inference.v1.PackingProgress"> & {
+  /**
+   * Bytes of packed weights that are done.
+   *
+   * @generated from field: int64 bytes_done = 1;
+   */
+  bytesDone: bigint;
+
+  /**
+   * Bytes of all of them.
+   *
+   * @generated from field: int64 bytes_total = 2;
+   */
+  bytesTotal: bigint;
+};
+
+/**
+ * Describes the message modelwire.inference.v1.PackingProgress.
+ * Use `create(PackingProgressSchema)` to create a new message.
+ */
+export const PackingProgressSchema: GenMessage<PackingProgress> = /*@__PURE__*/
+  messageDesc(file_modelwire_inference_v1_serving_service, 6);
+
+/**
+ * InspectModelRequest names the model.
+ *
+ * @generated from message modelwire.inference.v1.InspectModelRequest
+ */
+export type InspectModelRequest = Message<"modelwire.inference.v1.InspectModelRequest"> & {
+  /**
+   * Model id, models:/ URI or name. Required.
+   *
+   * @generated from field: string model = 1;
+   */
+  model: string;
+};
+
+/**
+ * Describes the message modelwire.inference.v1.InspectModelRequest.
+ * Use `create(InspectModelRequestSchema)` to create a new message.
+ */
+export const InspectModelRequestSchema: GenMessage<InspectModelRequest> = /*@__PURE__*/
+  messageDesc(file_modelwire_inference_v1_serving_service, 7);
+
+/**
+ * InspectModelResponse tells what runs where.
+ *
+ * @generated from message modelwire.inference.v1.InspectModelResponse
+ */
+export type InspectModelResponse = Message<"modelwire.inference.v1.InspectModelResponse"> & {
+  /**
+   * What would compute its steps under the settings of this server.
+   *
+   * @generated from field: modelwire.inference.v1.Runner runner = 1;
+   */
+  runner?: Runner | undefined;
+
+  /**
+   * The nodes of the graph, those of the same operator with the same fate together, in the order of their first node.
+   *
+   * @generated from field: repeated modelwire.inference.v1.NodeGroup nodes = 2;
+   */
+  nodes: NodeGroup[];
+};
+
+/**
+ * Describes the message modelwire.inference.v1.InspectModelResponse.
+ * Use `create(InspectModelResponseSchema)` to create a new message.
+ */
+export const InspectModelResponseSchema: GenMessage<InspectModelResponse> = /*@__PURE__*/
+  messageDesc(file_modelwire_inference_v1_serving_service, 8);
+
+/**
+ * NodeGroup is nodes that run in the same place for the same reason.
+ *
+ * @generated from message modelwire.inference.v1.NodeGroup
+ */
+export type NodeGroup = Message<"modelwire.inference.v1.NodeGroup"> & {
+  /**
+   * Their operator with its domain, such as "com.microsoft.MatMulNBits"; without one where it is ONNX's own.
+   *
+   * @generated from field: string operator = 1;
+   */
+  operator: string;
+
+  /**
+   * What runs them.
+   *
+   * @generated from field: modelwire.inference.v1.NodePlace place = 2;
+   */
+  place: NodePlace;
+
+  /**
+   * Why there.
+   *
+   * @generated from field: string reason = 3;
+   */
+  reason: string;
+
+  /**
+   * Their names, in the order of the graph.
+   *
+   * @generated from field: repeated string names = 4;
+   */
+  names: string[];
+};
+
+/**
+ * Describes the message modelwire.inference.v1.NodeGroup.
+ * Use `create(NodeGroupSchema)` to create a new message.
+ */
+export const NodeGroupSchema: GenMessage<NodeGroup> = /*@__PURE__*/
+  messageDesc(file_modelwire_inference_v1_serving_service, 9);
 
 /**
  * UnloadModelRequest names the model.
@@ -154,7 +401,7 @@ export type UnloadModelRequest = Message<"modelwire.inference.v1.UnloadModelRequ
  * Use `create(UnloadModelRequestSchema)` to create a new message.
  */
 export const UnloadModelRequestSchema: GenMessage<UnloadModelRequest> = /*@__PURE__*/
-  messageDesc(file_modelwire_inference_v1_serving_service, 3);
+  messageDesc(file_modelwire_inference_v1_serving_service, 10);
 
 /**
  * UnloadModelResponse says that it is done.
@@ -169,7 +416,7 @@ export type UnloadModelResponse = Message<"modelwire.inference.v1.UnloadModelRes
  * Use `create(UnloadModelResponseSchema)` to create a new message.
  */
 export const UnloadModelResponseSchema: GenMessage<UnloadModelResponse> = /*@__PURE__*/
-  messageDesc(file_modelwire_inference_v1_serving_service, 4);
+  messageDesc(file_modelwire_inference_v1_serving_service, 11);
 
 /**
  * ListLoadedModelsRequest asks for the list.
@@ -184,7 +431,7 @@ export type ListLoadedModelsRequest = Message<"modelwire.inference.v1.ListLoaded
  * Use `create(ListLoadedModelsRequestSchema)` to create a new message.
  */
 export const ListLoadedModelsRequestSchema: GenMessage<ListLoadedModelsRequest> = /*@__PURE__*/
-  messageDesc(file_modelwire_inference_v1_serving_service, 5);
+  messageDesc(file_modelwire_inference_v1_serving_service, 12);
 
 /**
  * ListLoadedModelsResponse is the list.
@@ -205,7 +452,123 @@ export type ListLoadedModelsResponse = Message<"modelwire.inference.v1.ListLoade
  * Use `create(ListLoadedModelsResponseSchema)` to create a new message.
  */
 export const ListLoadedModelsResponseSchema: GenMessage<ListLoadedModelsResponse> = /*@__PURE__*/
-  messageDesc(file_modelwire_inference_v1_serving_service, 6);
+  messageDesc(file_modelwire_inference_v1_serving_service, 13);
+
+/**
+ * RunnerKind is one of the two ways to compute a step.
+ *
+ * @generated from enum modelwire.inference.v1.RunnerKind
+ */
+export enum RunnerKind {
+  /**
+   * Not told.
+   *
+   * @generated from enum value: RUNNER_KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * ONNX Runtime with the native operators: one run for any mix of sequences and prompts.
+   *
+   * @generated from enum value: RUNNER_KIND_NATIVE = 1;
+   */
+  NATIVE = 1,
+
+  /**
+   * ONNX Runtime with its own operators.
+   *
+   * @generated from enum value: RUNNER_KIND_STOCK = 2;
+   */
+  STOCK = 2,
+}
+
+/**
+ * Describes the enum modelwire.inference.v1.RunnerKind.
+ */
+export const RunnerKindSchema: GenEnum<RunnerKind> = /*@__PURE__*/
+  enumDesc(file_modelwire_inference_v1_serving_service, 0);
+
+/**
+ * CacheType is the element type of keys and values.
+ *
+ * @generated from enum modelwire.inference.v1.CacheType
+ */
+export enum CacheType {
+  /**
+   * Not told.
+   *
+   * @generated from enum value: CACHE_TYPE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * 32-bit floats.
+   *
+   * @generated from enum value: CACHE_TYPE_FLOAT32 = 1;
+   */
+  FLOAT32 = 1,
+
+  /**
+   * 16-bit floats.
+   *
+   * @generated from enum value: CACHE_TYPE_FLOAT16 = 2;
+   */
+  FLOAT16 = 2,
+
+  /**
+   * 8-bit integers with a scale for each token and head.
+   *
+   * @generated from enum value: CACHE_TYPE_INT8 = 3;
+   */
+  INT8 = 3,
+}
+
+/**
+ * Describes the enum modelwire.inference.v1.CacheType.
+ */
+export const CacheTypeSchema: GenEnum<CacheType> = /*@__PURE__*/
+  enumDesc(file_modelwire_inference_v1_serving_service, 1);
+
+/**
+ * PackedWeightsSource is where packed weights are.
+ *
+ * @generated from enum modelwire.inference.v1.PackedWeightsSource
+ */
+export enum PackedWeightsSource {
+  /**
+   * There are none.
+   *
+   * @generated from enum value: PACKED_WEIGHTS_SOURCE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * They were in the cache and are mapped from there.
+   *
+   * @generated from enum value: PACKED_WEIGHTS_SOURCE_CACHE = 1;
+   */
+  CACHE = 1,
+
+  /**
+   * They were packed by this load, written into the cache and are mapped from there.
+   *
+   * @generated from enum value: PACKED_WEIGHTS_SOURCE_PACKED = 2;
+   */
+  PACKED = 2,
+
+  /**
+   * They are in memory of this process alone: the cache could not be written, or there is none.
+   *
+   * @generated from enum value: PACKED_WEIGHTS_SOURCE_MEMORY = 3;
+   */
+  MEMORY = 3,
+}
+
+/**
+ * Describes the enum modelwire.inference.v1.PackedWeightsSource.
+ */
+export const PackedWeightsSourceSchema: GenEnum<PackedWeightsSource> = /*@__PURE__*/
+  enumDesc(file_modelwire_inference_v1_serving_service, 2);
 
 /**
  * ModelEngine is what runs a model.
@@ -239,7 +602,48 @@ export enum ModelEngine {
  * Describes the enum modelwire.inference.v1.ModelEngine.
  */
 export const ModelEngineSchema: GenEnum<ModelEngine> = /*@__PURE__*/
-  enumDesc(file_modelwire_inference_v1_serving_service, 0);
+  enumDesc(file_modelwire_inference_v1_serving_service, 3);
+
+/**
+ * NodePlace is what runs a node.
+ *
+ * @generated from enum modelwire.inference.v1.NodePlace
+ */
+export enum NodePlace {
+  /**
+   * Not told.
+   *
+   * @generated from enum value: NODE_PLACE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * An operator of this service.
+   *
+   * @generated from enum value: NODE_PLACE_MODELWIRE = 1;
+   */
+  MODELWIRE = 1,
+
+  /**
+   * ONNX Runtime.
+   *
+   * @generated from enum value: NODE_PLACE_ONNXRUNTIME = 2;
+   */
+  ONNXRUNTIME = 2,
+
+  /**
+   * Nothing: what it computed is not needed any more.
+   *
+   * @generated from enum value: NODE_PLACE_REMOVED = 3;
+   */
+  REMOVED = 3,
+}
+
+/**
+ * Describes the enum modelwire.inference.v1.NodePlace.
+ */
+export const NodePlaceSchema: GenEnum<NodePlace> = /*@__PURE__*/
+  enumDesc(file_modelwire_inference_v1_serving_service, 4);
 
 /**
  * ServingService says which models are in memory, and changes that.
@@ -256,6 +660,28 @@ export const ServingService: GenService<{
     methodKind: "unary";
     input: typeof LoadModelRequestSchema;
     output: typeof LoadModelResponseSchema;
+  },
+  /**
+   * StreamLoadModel loads a model and tells how far it is, which takes a while when its weights are packed for the first time.
+   * The last message is the loaded model. A client that leaves stops the telling, not the loading.
+   *
+   * @generated from rpc modelwire.inference.v1.ServingService.StreamLoadModel
+   */
+  streamLoadModel: {
+    methodKind: "server_streaming";
+    input: typeof StreamLoadModelRequestSchema;
+    output: typeof StreamLoadModelResponseSchema;
+  },
+  /**
+   * InspectModel says what of a model's graph the operators of this service run, what ONNX Runtime runs, and why. It looks
+   * at the graph only: the model need not be loaded.
+   *
+   * @generated from rpc modelwire.inference.v1.ServingService.InspectModel
+   */
+  inspectModel: {
+    methodKind: "unary";
+    input: typeof InspectModelRequestSchema;
+    output: typeof InspectModelResponseSchema;
   },
   /**
    * UnloadModel frees a model's memory when its running streams have ended. Unloading what is not loaded is no error.
