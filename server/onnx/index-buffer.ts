@@ -31,6 +31,11 @@ export class IndexBuffer {
     return this.#runtime.tensor(this.#buffer, 0, this.#type, [rows, columns]);
   }
 
+  /** The first items as [count]. The caller disposes it. */
+  list(count: number): Tensor {
+    return this.#runtime.tensor(this.#buffer, 0, this.#type, [count]);
+  }
+
   dispose(): void {
     this.#buffer.dispose();
   }
