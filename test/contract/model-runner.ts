@@ -9,6 +9,10 @@ export interface RunnerUnderTest {
   readonly name: string;
   /** A runner with four places that takes 128 tokens at a time. */
   open(): Promise<ModelRunner>;
+  /** The runner gives a row the same bits alone, in any batch, and however its prompt was cut. */
+  readonly sameBits?: boolean;
+  /** A token whose embedding is not a number. */
+  readonly brokenToken?: number;
   /** Frees what `open` needed besides the runner. */
   close?(): Promise<void>;
   /** Greedy continuations without the ending token, and where they are from. */
@@ -18,7 +22,7 @@ export interface RunnerUnderTest {
   };
 }
 
-export function modelRunnerContract({ name, open, close, recorded }: RunnerUnderTest): void {
+export function modelRunnerContract({ name, open, close, recorded, sameBits, brokenToken }: RunnerUnderTest): void {
   describe(`a model runner: ${name}`, () => {
     let runner: ModelRunner;
     const prompts = recorded.cases.map((entry) => entry.prompt);
@@ -85,8 +89,71 @@ export function modelRunnerContract({ name, open, close, recorded }: RunnerUnder
       expect(await go(runner, to, logits, prompt.length, 10)).toEqual(await alone(runner, prompt, 10));
     });
 
+    test("lets two sequences with the same beginning go on, each without seeing what the other writes", async () => {
+      const [begin, one, other] = [cycle(prompts, 70, 0), cycle(prompts, 9, 3), cycle(prompts, 40, 11)];
+      const [a, b, c] = [runner.allocate()!, runner.allocate()!, runner.allocate()!];
+      await feed(runner, a, begin, 0);
+      runner.copyPrefix(a, b, 66);
+      runner.copyPrefix(b, c, 64);
+      const ofA = (await feed(runner, a, one, 70)).slice();
+      const ofB = (await feed(runner, b, other, 66)).slice();
+      const ofC = (await feed(runner, c, one, 20)).slice(); // within what all three share
+      expect(await go(runner, c, ofC, 29, 8)).toEqual(await alone(runner, [...begin.slice(0, 20), ...one], 8));
+      expect(await go(runner, a, ofA, 79, 8)).toEqual(await alone(runner, [...begin, ...one], 8));
+      expect(await go(runner, b, ofB, 106, 8)).toEqual(await alone(runner, [...begin.slice(0, 66), ...other], 8));
+    });
+
+    if (sameBits) {
+      test("gives every row of a ragged batch of chunks and single tokens the bits it has alone", async () => {
+        const texts = [5, 33, 64, 97].map((length, i) => cycle(prompts, length, 5 * i));
+        const expected: Uint32Array[] = [];
+        for (const text of texts) {
+          const sequence = runner.allocate()!;
+          expected.push(await bitsOf(runner, [{ sequence, tokens: text, position: 0 }]).then(([bits]) => bits!));
+          runner.release(sequence);
+        }
+        for (const chunks of [[1], [97], [7, 1, 40, 16], [3, 32, 1, 31]]) {
+          const sequences = texts.map((text) => ({ sequence: runner.allocate()!, text, position: 0 }));
+          const found: Uint32Array[][] = texts.map(() => []);
+          for (let step = 0; sequences.some(({ text, position }) => position < text.length); step++) {
+            const batch = sequences.flatMap((state, i) => {
+              const { sequence, text, position } = state;
+              const tokens = text.slice(position, position + chunks[(step + i) % chunks.length]!);
+              state.position += tokens.length;
+              return tokens.length > 0 ? [{ i, sequence, tokens, position }] : [];
+            });
+            const bits = await bitsOf(runner, batch);
+            for (const [at, { i }] of batch.entries()) found[i]!.push(bits[at]!);
+          }
+          for (const { sequence } of sequences) runner.release(sequence);
+          for (const [i, parts] of found.entries())
+            expect(differing(join(parts), expected[i]!), `text ${i}, chunks of ${chunks}`).toBe(0);
+        }
+      });
+    }
+
+    if (brokenToken !== undefined) {
+      test("keeps what is not a number within the row that made it, now and when its place is used again", async () => {
+        const expected = [];
+        for (const prompt of prompts.slice(0, 3)) expected.push(await alone(runner, prompt, 6));
+        const sequences = prompts.slice(0, 3).map(() => runner.allocate()!);
+        const broken = runner.allocate()!;
+        const entry = (sequence: CacheHandle, tokens: readonly number[]): BatchEntry => {
+          return { sequence, tokens: Int32Array.from(tokens), position: 0, wantsLogits: "last" };
+        };
+        const batch = [entry(broken, [...prompts[0]!, brokenToken]), ...sequences.map((s, i) => entry(s, prompts[i]!))];
+        const [logits, ...others] = (await runner.forward(batch)).map((row) => row!.slice());
+        expect(logits!.some(Number.isNaN)).toBe(true);
+        for (const [i, first] of others.entries())
+          expect(await go(runner, sequences[i]!, first, prompts[i]!.length, 6)).toEqual(expected[i]);
+        runner.release(broken);
+        for (const [i, prompt] of prompts.slice(0, 3).entries())
+          expect(await alone(runner, prompt, 6)).toEqual(expected[i]);
+      });
+    }
+
     test("ends a forward in flight on terminate, and takes the same batch again afterwards", async () => {
-      const long = Array.from({ length: 100 }, (_, i) => prompts.flat()[i % prompts.flat().length]!);
+      const long = cycle(prompts, 100, 0);
       const sequences = Array.from({ length: runner.maxSequences }, () => runner.allocate()!);
       for (const sequence of sequences) await feed(runner, sequence, long, 0);
       const batch = sequences.map((sequence): BatchEntry => {
@@ -177,6 +244,32 @@ export function modelRunnerContract({ name, open, close, recorded }: RunnerUnder
       runner.release(sequence);
     });
   });
+}
+
+/** So many tokens of the prompts, one behind the other from `start` on and over again. */
+function cycle(prompts: readonly (readonly number[])[], length: number, start: number): number[] {
+  const all = prompts.flat();
+  return Array.from({ length }, (_, i) => all[(start + i) % all.length]!);
+}
+
+/** The logits of every token of a batch, as bits. */
+async function bitsOf(
+  runner: ModelRunner,
+  batch: readonly { sequence: CacheHandle; tokens: readonly number[]; position: number }[],
+): Promise<Uint32Array[]> {
+  const entries = batch.map(({ sequence, tokens, position }): BatchEntry => {
+    return { sequence, tokens: Int32Array.from(tokens), position, wantsLogits: "all" };
+  });
+  return (await runner.forward(entries)).map((logits) => new Uint32Array(logits!.slice().buffer));
+}
+
+function join(parts: readonly Uint32Array[]): Uint32Array {
+  return Uint32Array.from(parts.flatMap((part) => [...part]));
+}
+
+/** At how many places two lists differ. */
+function differing(a: Uint32Array, b: Uint32Array): number {
+  return a.length === b.length ? a.reduce((sum, item, i) => sum + Number(item !== b[i]), 0) : Number.POSITIVE_INFINITY;
 }
 
 /** Appends tokens and returns the logits behind the last. */
