@@ -1,18 +1,5 @@
 // The product in plain C: the definition of the bits that every other variant must give, and the variant of last resort.
-#include "matmul.h"
-#include <string.h>
-
-static uint32_t bits_of(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, 4);
-  return bits;
-}
-
-static float float_of(uint32_t bits) {
-  float value;
-  memcpy(&value, &bits, 4);
-  return value;
-}
+#include "matmul_unit.h"
 
 /** a * b + c rounded once, without the instruction for it: some C libraries of Windows round fmaf twice. */
 static float fused(float a, float b, float c) {
@@ -33,54 +20,38 @@ static float fused(float a, float b, float c) {
 }
 
 /** To the nearest integer, ties to even, for |x| < 2^22. */
-static int nearest(float x) { return (int)bits_of(x + MW_MAGIC) - MW_START; }
+static int nearest(float x) { return (int)mw_bits_of(x + MW_MAGIC) - MW_START; }
 
-/**
- * The scale of some activations: max|x| / 127, cut to 22 significant bits.
- * Where max|x| is so small that the scale would not be a normal number, 0: they count as zeros.
- * Where it is so large that MW_MAGIC * scale would not be finite (2^110 and more), infinite, or NaN: NaN, which reaches
- * every sum of the row.
- */
 static float scale_of(const float *x, int64_t count) {
   uint32_t most = 0; // as integers |x| sort as they do as floats, and NaN above all
   for (int64_t i = 0; i < count; i++) {
-    uint32_t magnitude = bits_of(x[i]) & 0x7fffffff;
+    uint32_t magnitude = mw_bits_of(x[i]) & 0x7fffffff;
     if (magnitude > most) most = magnitude;
   }
-  if (most >= 0x76800000) return float_of(0x7fc00000);
-  uint32_t scale = bits_of(float_of(most) / 127.0f) & ~3u;
-  return scale < 0x00800000 ? 0.0f : float_of(scale);
+  return mw_unit_scale(most);
 }
 
-static void quantise_unit(int8_t *q, int32_t *start, float *scales, const float *x, int64_t count, int unit, int zero) {
-  float scale = scale_of(x, count);
+/** @return the sum of the unit's int8 */
+static int quantise_unit(int8_t *q, const float *x, int64_t count, float scale) {
+  float inverse = mw_unit_inverse(scale);
   int sum = 0;
-  memset(q, 0, (size_t)unit);
-  if (scale > 0) {
-    float inverse = 1.0f / scale;
-    for (int64_t i = 0; i < count; i++) {
-      q[i] = (int8_t)nearest(x[i] * inverse);
-      sum += q[i];
-    }
+  if (!(scale > 0)) return 0;
+  for (int64_t i = 0; i < count; i++) {
+    q[i] = (int8_t)nearest(x[i] * inverse);
+    sum += q[i];
   }
-  *start = MW_START - zero * sum;
-  scales[0] = scale;
-  scales[1] = -MW_MAGIC * scale;
+  return sum;
 }
 
 static void quantise(uint8_t *out, const float *x, int rows, int64_t depth, int unit, int zero) {
   for (int64_t k = 0; k < depth; k += unit, out += rows * (unit + MW_ROW_EXTRA)) {
     int64_t count = depth - k < unit ? depth - k : unit;
     for (int r = 0; r < rows; r++) {
-      int8_t q[32];
-      int32_t start;
-      float scales[2];
-      quantise_unit(q, &start, scales, x + r * depth + k, count, unit, zero);
+      int8_t q[32] = {0};
+      float scale = scale_of(x + r * depth + k, count);
+      int sum = quantise_unit(q, x + r * depth + k, count, scale);
       memcpy(out + r * unit, q, (size_t)unit);
-      uint8_t *extra = out + rows * unit + r * 4;
-      memcpy(extra, &start, 4);
-      memcpy(extra + rows * 4, &scales[0], 4);
-      memcpy(extra + rows * 8, &scales[1], 4);
+      mw_store_extra(out + rows * unit, rows, r, MW_START - zero * sum, scale);
     }
   }
 }
@@ -100,7 +71,7 @@ static float widen_f16(uint16_t half) {
     float value = (float)rest * 0x1p-24f;
     return sign ? -value : value;
   }
-  return float_of(sign | (rest + (112u << 10)) << 13); // packed scales are finite
+  return mw_float_of(sign | (rest + (112u << 10)) << 13); // packed scales are finite
 }
 
 static void widen_scales(float *to, const uint8_t *from, int64_t count, int scale_type) {
@@ -109,7 +80,7 @@ static void widen_scales(float *to, const uint8_t *from, int64_t count, int scal
     if (scale_type == MW_SCALE_F32) memcpy(&to[i], from + i * 4, 4);
     else memcpy(&half, from + i * 2, 2);
     if (scale_type == MW_SCALE_F16) to[i] = widen_f16(half);
-    if (scale_type == MW_SCALE_BF16) to[i] = float_of((uint32_t)half << 16);
+    if (scale_type == MW_SCALE_BF16) to[i] = mw_float_of((uint32_t)half << 16);
   }
 }
 
@@ -126,10 +97,8 @@ static void tile(const MwTile *t) {
     for (int r = 0; r < t->rows; r++) {
       const uint8_t *activations = t->quantised + u * t->rows * (t->unit + MW_ROW_EXTRA);
       const uint8_t *extra = activations + t->rows * t->unit + r * 4;
-      int32_t start;
-      float scale;
-      memcpy(&start, extra, 4);
-      memcpy(&scale, extra + t->rows * 4, 4);
+      int32_t start = mw_load_int(extra);
+      float scale = mw_load_float(extra + t->rows * 4);
       for (int c = 0; c < MW_PANEL; c++) {
         int dot = start - MW_START;
         for (int k = 0; k < t->unit; k++)
