@@ -7,12 +7,13 @@ import { join } from "node:path";
 const TARGETS = [
   { inputs: ["proto"], template: "buf.gen.yaml", out: "proto/gen" },
   { inputs: ["test/proto"], template: "buf.gen.test.yaml", out: "test/gen" },
+  { inputs: ["server/onnx/proto"], template: "buf.gen.onnx.yaml", out: "server/onnx/gen" },
 ];
 
 const folder = mkdtempSync(join(tmpdir(), "modelwire-generate-"));
 const problems = [];
 try {
-  for (const file of ["buf.yaml", "proto/modelwire", "proto/google", "proto/grpc", "test/proto"])
+  for (const file of ["buf.yaml", "proto/modelwire", "proto/google", "proto/grpc", "test/proto", "server/onnx/proto"])
     cpSync(file, join(folder, file), { recursive: true });
   for (const { inputs, template, out } of TARGETS) {
     const run = spawnSync("buf", ["generate", ...inputs, "--template", template, "-o", folder], { encoding: "utf8" });
