@@ -8,7 +8,7 @@
 //     is ended leaves those below as they were
 //   - a sequence never needs more blocks than its table can have, so `allocate` alone decides who gets in
 
-import { ModelFolderError, type Violation } from "./errors.ts";
+import { ModelFolderError, RunTerminatedError, type Violation } from "./errors.ts";
 import { FlatBatch } from "./flat-batch.ts";
 import type { Kernels, KvType } from "./kernels.ts";
 import { type BlockTable, blockTokens, KvBlocks } from "./kv-blocks.ts";
@@ -154,6 +154,7 @@ export class NativeRunner implements ModelRunner {
     this.#inFlight = work.catch(() => {});
     try {
       await work;
+      if (this.#control.terminated) throw new RunTerminatedError(); // it was told too late, and did not notice
     } finally {
       this.#inFlight = undefined;
       this.#control.reset();
