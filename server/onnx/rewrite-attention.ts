@@ -46,6 +46,9 @@ const ours = [
   ...["num_heads", "kv_num_heads", "scale", "softcap"],
   ...["do_rotary", "rotary_interleaved", "local_window_size"],
 ];
+/** Heads are of a multiple of this, and so is half of what is rotated of them. */
+const headStep = 8;
+const mostHeadSize = 256;
 /** Inputs from the tenth on, that we do not have. */
 const otherInputs = ["attention_bias", "head_sink", "k_scale", "v_scale", "q_norm_weight", "k_norm_weight"];
 
@@ -92,6 +95,8 @@ function knownAttention(view: GraphView, node: NodeProto, switches: readonly Rot
   const heads = intOf(node, "num_heads", 0);
   if (heads < 1 || intOf(node, "kv_num_heads", 0) !== kvHeads || heads % kvHeads !== 0)
     return `has ${heads} heads over ${intOf(node, "kv_num_heads", 0)}, where genai_config.json says ${kvHeads}`;
+  if (headSize % headStep !== 0 || headSize > mostHeadSize)
+    return `has heads of ${headSize}; multiples of ${headStep} up to ${mostHeadSize} are known`;
   const window = intOf(node, "local_window_size", -1);
   if (window === 0 || window < -1) return `has the local_window_size ${window}`;
   const softcap = floatOf(node, "softcap", 0);
@@ -154,7 +159,7 @@ function rotaryOf(
   if (tables.some((tensor) => tensor?.dataType !== elementType.float))
     return "has a rotary table that is not a constant of float32";
   const [positions = 0, half = 0] = cosDims;
-  if (cosDims.length !== 2 || `${cosDims}` !== `${sinDims}` || half < 1 || half > headSize / 2)
+  if (cosDims.length !== 2 || `${cosDims}` !== `${sinDims}` || half < 1 || half % headStep !== 0 || half > headSize / 2)
     return `has rotary tables of [${cosDims}] and [${sinDims}] for heads of ${headSize}`;
   return { cos, sin, positions: Math.min(positions, switched?.limit ?? Number.POSITIVE_INFINITY) };
 }
@@ -190,9 +195,9 @@ export function pagedAttention(attention: Attention, view: GraphView, meta: stri
 }
 
 /** What an attention of ours is, for people. */
-export function describeAttention({ node, layer, heads, rotary }: Attention, view: GraphView): string {
+export function describeAttention({ node, heads, rotary }: Attention, view: GraphView): string {
   const window = intOf(node, "local_window_size", -1);
-  const parts = [`layer ${layer}, ${heads} heads over ${view.config.decoder.kvHeads}`];
+  const parts = [`${heads} heads over ${view.config.decoder.kvHeads}`];
   if (rotary) parts.push("rotary");
   if (window > 0) parts.push(`window of ${window}`);
   if (floatOf(node, "softcap", 0) > 0) parts.push("softcap");

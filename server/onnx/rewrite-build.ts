@@ -144,7 +144,7 @@ class Build {
     if (attention) return ["modelwire", describeAttention(attention, this.#view)];
     if (typeof product === "object") return ["modelwire", `${describeProduct(product)}${rows}`];
     if (typeof product === "string") return ["onnxruntime", `stays: ${product}${rows}`];
-    if (!alive) return ["removed", "only the mask and the cache needed it, or nothing"];
+    if (!alive) return ["removed", "nothing that is left needs it: lengths come with the batch"];
     if (this.#known.live.aliases.has(node.output[0]!))
       return ["removed", "picks the last token; the wanted rows are picked earlier"];
     if (switched) return ["removed", `the rotary table for up to ${switched.limit} positions is chosen for good`];

@@ -27,6 +27,7 @@ export interface Product {
 
 const knownAttributes = ["K", "N", "bits", "block_size", "accuracy_level", "weight_prepacked"];
 const accuracyInt8 = 4;
+/** Values of K that may share a scale. */
 const blocks = [16, 32, 64, 128];
 
 /** The products of a graph, and the tensors that stand for their weights. */
@@ -63,6 +64,7 @@ export class Products {
       return `computes in float32, as its accuracy_level ${int("accuracy_level")} asks`;
     if (depth < 1 || columns < 1) return `has weights of [${columns}, ${depth}]`;
     if (bits !== 4 && bits !== 8) return `has weights of ${bits} bits`;
+    if (bits === 8 && zeroName !== "") return "has weights of 8 bits with zero points"; // their difference has 9
     if (!blocks.includes(block)) return `has blocks of ${block}`;
     if (groups !== "" || more.some((name) => name !== "")) return "has inputs that are not known";
     const perColumn = Math.ceil(depth / block);

@@ -4,7 +4,8 @@
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import {
   AttributeProtoSchema,
   GraphProtoSchema,
@@ -17,6 +18,7 @@ import {
   elementType,
   encodeModel,
   floatAttribute,
+  type GraphProto,
   intAttribute,
   type ModelProto,
   makeNode,
@@ -283,7 +285,7 @@ class Builder {
       return;
     }
     const branch = (kind: string, rows: number, stretch: number) =>
-      create(GraphProtoSchema, {
+      named({
         node: (["cos", "sin"] as const).map((name) => {
           const value = table(`${name}_${kind}`, Math[name], rows, stretch);
           const attributes = [tensorAttribute("value", value)];
@@ -291,8 +293,8 @@ class Builder {
         }),
         output: ["cos", "sin"].map((name) => makeValue(`${name}_${kind}`, elementType.float, [rows, rotated / 2])),
       });
-    const graphAttribute = (name: string, g: ReturnType<typeof branch>): AttributeProto =>
-      create(AttributeProtoSchema, { name, g: changed(g, {}), type: 5 });
+    const graphAttribute = (name: string, g: GraphProto): AttributeProto =>
+      create(AttributeProtoSchema, { name, g, type: 5 });
     this.#add("Greater", ["mask_width", this.#ints("short_rotary", shortRotary)], ["is_long"]);
     this.#add(
       "If",
@@ -452,14 +454,11 @@ class Builder {
   }
 
   #model(): ModelProto {
-    const graph = { node: this.#nodes, initializer: this.#initializers, input: this.#inputs, output: this.#outputs };
     const model = create(ModelProtoSchema, {
-      graph,
+      graph: named({ node: this.#nodes, initializer: this.#initializers, input: this.#inputs, output: this.#outputs }),
       opsetImport: [makeOperatorSet("", 21), makeOperatorSet(microsoft, 1)],
     });
-    // ir_version, which is not ours to know otherwise, and the graph's name, which must not be empty
-    model.$unknown = [{ no: 1, wireType: 0, data: Uint8Array.of(10) }];
-    model.graph!.$unknown = [{ no: 2, wireType: 2, data: Uint8Array.of(1, 103) }];
+    model.$unknown = [{ no: 1, wireType: WireType.Varint, data: Uint8Array.of(10) }]; // ir_version
     return model;
   }
 
@@ -487,6 +486,14 @@ class Builder {
     for (let i = 0; i < 12; i++) sum += this.#random();
     return sum;
   }
+}
+
+/** A graph with a name, which ONNX Runtime wants and nobody else. */
+function named(parts: MessageInitShape<typeof GraphProtoSchema>): GraphProto {
+  const graph = create(GraphProtoSchema, parts);
+  const name = new BinaryWriter().string("random").finish();
+  graph.$unknown = [{ no: 2, wireType: WireType.LengthDelimited, data: name }];
+  return graph;
 }
 
 function normAttributes(withAxis: boolean): AttributeProto[] {
