@@ -15,6 +15,8 @@
 enum { CHUNK = 256, CHUNK_BLOCKS = CHUNK / MW_BLOCK_TOKENS };
 /** Rows that share one pass over a chunk while it is in the cache, and how many numbers they may have. */
 enum { MOST_ROWS = 96, MOST_NUMBERS = 8192 };
+/** How many tokens, or rows, before they are needed inputs are asked for. */
+enum { AHEAD = 8 };
 
 /** sum[r][c] += left[r][k] * right[k][c] for k = 0 … steps - 1: both products of attention. */
 typedef struct Product {
@@ -179,6 +181,11 @@ static float largest_of(Lanes a, float least) {
   return least;
 }
 
+/** Asks for a head of a token that is not needed yet: tokens lie far apart, and no processor foresees the next one. */
+static inline void fetch_head(const float *from, int64_t size) {
+  for (int64_t i = 0; i < size; i += 16) prefetch((const uint8_t *)(from + i));
+}
+
 /** Rotates the pairs of a head as its position says; what is not rotated is copied. */
 static void rotate(float *restrict to, const float *restrict from, const MwAttention *call, int64_t position) {
   int64_t half = call->rotary_half;
@@ -285,7 +292,10 @@ static void write_run(const MwAttention *call, int64_t index, int64_t kv_head) {
     int64_t position = run.position + t, slot = position % MW_BLOCK_TOKENS;
     int64_t offset = (run.first + t) * call->kv_stride + kv_head * call->head_size;
     uint8_t *keys = keys_of(&run, position / MW_BLOCK_TOKENS), *values = keys + run.part;
-
+    if (t + AHEAD < run.count) {
+      fetch_head(call->key + offset + AHEAD * call->kv_stride, call->head_size);
+      fetch_head(call->value + offset + AHEAD * call->kv_stride, call->head_size);
+    }
     rotate(numbers, call->key + offset, call, position);
     float key_scale = convert(stored, numbers, &run);
     scatter(keys + slot * number_bytes(run.type), stored, run.padded, run.type);
@@ -458,6 +468,7 @@ static void attend_rows(const Run *run, Rows *rows) {
   int64_t size = call->head_size, last = rows->first + rows->count - 1;
   for (int64_t r = 0; r < rows->count; r++) {
     float *query = rows->queries + r * size;
+    if (r + AHEAD < rows->count) fetch_head(call->query + offset_of(run, rows->first + r + AHEAD, call->query_stride), size);
     rotate(query, call->query + offset_of(run, rows->first + r, call->query_stride), call,
            position_of(run, rows->first + r));
     for (int64_t i = 0; i < size; i++) query[i] *= call->scale;
