@@ -85,10 +85,10 @@ function knownAttention(view: GraphView, node: NodeProto, switches: readonly Rot
   for (const { name } of node.attribute) {
     if (ours.includes(name)) continue;
     if (neutral[name] === undefined) return `has the attribute ${name}, which is not known`;
-    if (!neutral[name](node)) return `has a ${name}, which is not done here`;
+    if (!neutral[name](node)) return `has its ${name} set, which is not done here`;
   }
   const given = otherInputs.filter((_, i) => input(10 + i) !== "");
-  if (given.length > 0) return `has a ${given.join(" and a ")}, which is not done here`;
+  if (given.length > 0) return `takes ${given.join(" and ")}, which is not done here`;
   if (node.input.slice(10 + otherInputs.length).some((name) => name !== "")) return "has more inputs than are known";
   if ((key === "") !== (value === "")) return "has only one of key and value";
 

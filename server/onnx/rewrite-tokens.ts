@@ -51,7 +51,7 @@ export function followTokens(
         : layoutsOf(view, node, inputs);
     if (typeof made === "string") return new NotKnown(`${made}.`, node);
     node.output.forEach((name, i) => {
-      if (name !== "") layouts.set(name, made[i] ?? constant(null));
+      if (name !== "" && made[i]) layouts.set(name, made[i]);
     });
     if (picksLast(inputs[0], made[0])) aliases.set(node.output[0]!, node.input[0]!);
   }
