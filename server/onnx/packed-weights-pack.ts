@@ -93,6 +93,7 @@ export async function packWeights(
     }
     await target.store(tensor, packed);
   });
+  signal?.throwIfAborted();
 }
 
 /** Bytes that `onBytes` has been told of when all plans are packed. */
