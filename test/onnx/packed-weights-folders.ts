@@ -15,8 +15,16 @@ export interface WeightFolder {
 /** Of the file that most of the weights lie in. */
 export const dataFile = "model.onnx.data";
 
-/** Writes a folder: two files and bytes in the graph, ends of panels and blocks, zero points, 8 bits, scales of two types. */
+/** Writes a folder of weights. */
 export function writeWeights(path: string, seed: number): WeightFolder {
+  const { plans, matrices, files } = makeWeights(seed);
+  mkdirSync(path, { recursive: true });
+  for (const [name, bytes] of files) writeFileSync(join(path, name), bytes);
+  return { path, plans, matrices };
+}
+
+/** Two files and bytes in the graph, ends of panels and blocks, zero points, 8 bits, scales of two types. */
+export function makeWeights(seed: number) {
   const random = randomFrom(seed);
   const shapes: [string, number, number, 4 | 8, number, boolean, 0 | 1][] = [
     // name, columns, depth, bits, block, zero points, MW_SCALE_…
@@ -57,10 +65,11 @@ export function writeWeights(path: string, seed: number): WeightFolder {
       zeroPoints: matrix.zeroPoints && { file: "zero-points.data", offset: 0, length: matrix.zeroPoints.length },
     });
   }
-  mkdirSync(path, { recursive: true });
-  writeFileSync(join(path, dataFile), Buffer.concat(parts));
-  writeFileSync(join(path, "zero-points.data"), matrices.get("up")!.zeroPoints!);
-  return { path, plans, matrices };
+  const files = [
+    [dataFile, Buffer.concat(parts)],
+    ["zero-points.data", matrices.get("up")!.zeroPoints!],
+  ] as const;
+  return { plans, matrices, files };
 }
 
 /** The digests of what the library makes of each matrix at once, by name. */
