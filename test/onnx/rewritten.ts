@@ -1,5 +1,7 @@
 // Rewrites random models for the tests of the rewriting: the model as it is or changed, and what came out of it.
 
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { parseGenaiConfig } from "../../server/onnx/genai-config.ts";
 import {
   decodeModel,
@@ -12,7 +14,7 @@ import {
   operatorOf,
 } from "../../server/onnx/graph-proto.ts";
 import { type NativeGraph, type Rewrite, rewriteGraph } from "../../server/onnx/rewrite.ts";
-import { type RandomModelOptions, randomModel } from "./random-models.ts";
+import { type RandomModelOptions, randomModel, writeRandomModel } from "./random-models.ts";
 
 /** One layer, so that the names of its values are few. */
 export const oneLayer: RandomModelOptions = { layers: 1 };
@@ -58,4 +60,17 @@ export function insertBehind(graph: GraphProto, value: string, replacement: stri
   for (const node of graph.node) node.input = node.input.map((name) => (name === value ? replacement : name));
   const at = graph.node.findIndex(({ output }) => output.includes(value));
   graph.node.splice(at + 1, 0, ...nodes.map(makeNode));
+}
+
+/** Writes a random model, changed, into a folder that can be opened. @returns its path */
+export function writeChanged(
+  folder: string,
+  options: RandomModelOptions,
+  change: (graph: GraphProto, model: ModelProto) => void,
+): string {
+  writeRandomModel(folder, options);
+  const { model } = randomModel(options);
+  change(model.graph!, model);
+  writeFileSync(join(folder, "model.onnx"), encodeModel(model));
+  return folder;
 }
