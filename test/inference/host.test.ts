@@ -136,6 +136,7 @@ describe("an inference host", () => {
 
   test("frees the place when a reader leaves or aborts", async () => {
     const host = await withRandom({}, { maxSequences: 1 });
+    const undisturbed = textOf(await all(chat(host, "a")));
     const long = {};
     for await (const event of chat(host, "hello", long)) {
       expect(event.type).toBe("delta");
@@ -145,7 +146,7 @@ describe("an inference host", () => {
     const reading = all(chat(host, "hello", long, abort.signal));
     abort.abort(new Error("enough"));
     await expect(reading).rejects.toThrow("enough");
-    expect(doneOf(await all(chat(host, "a"))).usage.completionTokens).toBe(115);
+    expect(textOf(await all(chat(host, "a")))).toBe(undisturbed);
     expect(await host.stats()).toMatchObject({ models: [{ running: 0, queued: 0 }] });
   });
 
@@ -322,7 +323,7 @@ describe("an inference host refuses", () => {
       await folder.edit("genai_config.json", (config) => {
         config.model.context_length = 2 ** 30;
       });
-      const error = await failure(newHost().load("phi", folder.path, { maxSequences: 1024 }));
+      const error = await failure(newHost().load("phi", folder.path, { maxSequences: 1024, runner: "stock" }));
       expect(error).toMatchObject({ reason: "MODEL_FAILED" });
       expect(error.message).toMatch(/1024 sequences of 1073741824 tokens needs .* GiB.*fewer sequences/);
     });
