@@ -7,10 +7,13 @@ import { fileURLToPath } from "node:url";
 
 /** What every bench says first: commit, machine, Node, and its own circumstances. */
 export function printMachine(circumstances) {
+  console.log(machine(circumstances));
+}
+
+/** The same as text. */
+export function machine(circumstances) {
   const commit = execFileSync("git", ["rev-parse", "--short", "HEAD"], { encoding: "utf8" }).trim();
-  console.log(
-    `commit ${commit}, ${cpus().length} x ${cpus()[0].model.trim()}, Node ${process.version}, ${circumstances}`,
-  );
+  return `commit ${commit}, ${cpus().length} x ${cpus()[0].model.trim()}, Node ${process.version}, ${circumstances}`;
 }
 
 /** Starts `modelwire serve` on a store. Its `memory` reads a field of /proc in MiB, its `stop` waits for its end. */

@@ -1,0 +1,235 @@
+// How fast a model of Phi-3-mini's geometry is on our native runner, beside our stock one, onnxruntime-genai and
+// llama.cpp, all taking turns in one run on an otherwise idle machine. `npm run bench -- kernels --help` says what it takes.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { bars } from "./kernels-bars.mjs";
+import { charts } from "./kernels-charts.mjs";
+import { composed, decode, prefill } from "./kernels-measure.mjs";
+import { operatorFigures } from "./kernels-operators.mjs";
+import { sides as known, Sides } from "./kernels-sides.mjs";
+import { defaultCache, genaiPython, ggufModel, llamaModule, onnxModel } from "./peers/install.mjs";
+import { machine } from "./service.mjs";
+import { barsTable, exitCode, figuresTable, judge, summary } from "./table.mjs";
+
+const help = `npm run bench -- kernels [options]
+  --quick            only the figures that have a bar, in fewer rounds: under ten minutes in place of about an hour
+  --threads N        of each side (2)
+  --cache FOLDER     where the models and the peers are kept (${defaultCache()})
+  --onnx FOLDER      the model, in place of the one made in the cache
+  --gguf FILE        the same for llama.cpp
+  --scales bf16|f32  of the made model: bfloat16 numbers as those of a quantised bf16 checkpoint (bf16), or any
+  --python PYTHON    one that has onnxruntime-genai, in place of an environment made in the cache
+  --llama FOLDER     where node-llama-cpp is installed, in place of the cache
+  --only PARTS       some of: load,prefill,decode,avx2,operators. The bars of the others are left out
+  --out FOLDER       where the table and the charts go (bench/results)
+Everything else must be idle: a busy neighbour slows the sides that wait for each other's threads most.`;
+
+const options = {
+  quick: { type: "boolean", default: false },
+  threads: { type: "string", default: "2" },
+  cache: { type: "string", default: defaultCache() },
+  onnx: { type: "string" },
+  gguf: { type: "string" },
+  scales: { type: "string", default: "bf16" },
+  python: { type: "string" },
+  llama: { type: "string" },
+  only: { type: "string", default: "load,prefill,decode,avx2,operators" },
+  out: { type: "string", default: fileURLToPath(new URL("results", import.meta.url)) },
+  help: { type: "boolean", default: false },
+};
+const everyone = ["native f16", "native f32", "stock", "genai", "llama auto", "llama off", "llama q8"];
+const barred = ["native f16", "genai", "llama auto", "llama off", "llama q8"];
+
+/** Runs the bench. @returns the exit code: 1 when a bar does not hold */
+export async function main(args) {
+  const { values } = parseArgs({ args, options });
+  if (values.help) {
+    console.log(help);
+    return 0;
+  }
+  const { quick, cache } = values;
+  mkdirSync(cache, { recursive: true });
+  const paths = {
+    onnx: values.onnx ?? onnxModel(cache, values.scales),
+    gguf: values.gguf ?? ggufModel(cache),
+    python: values.python ?? genaiPython(cache),
+    llama: values.llama ?? llamaModule(cache),
+    // Packed weights of this run alone, so that its first load is one.
+    packed: mkdtempSync(join(cache, "packed-")),
+  };
+  const parts = values.only.split(",");
+  const sides = new Sides(paths, Number(values.threads));
+  const started = performance.now();
+  const run = { sides, quick, figures: [], versions: {} };
+  try {
+    if (parts.includes("load")) await measureLoads(run);
+    if (parts.includes("prefill")) await measurePrefill(run);
+    if (parts.includes("decode")) await measureDecode(run);
+    if (parts.includes("avx2")) await measureAvx2(run);
+    await sides.stopAll();
+    if (parts.includes("operators") && !quick) {
+      for (const figure of await operatorFigures(Number(values.threads))) report(run, figure);
+    }
+  } finally {
+    await sides.stopAll();
+    rmSync(paths.packed, { recursive: true, force: true });
+  }
+  const minutes = ((performance.now() - started) / 60_000).toFixed(0);
+  const circumstances = `${values.threads} threads on each side, ${values.scales} scales, ${quick ? "quick" : "full"}, ${minutes} minutes`;
+  return write(values.out, run, judge(barsOf(parts), run.figures), machine(circumstances));
+}
+
+/** Those of the parts that were asked for. */
+function barsOf(parts) {
+  const part = ({ figure, ours }) => {
+    if (ours === "native avx2") return "avx2";
+    return ["prefill", "decode"].find((name) => figure.startsWith(name)) ?? "load";
+  };
+  return bars.filter((bar) => parts.includes(part(bar)));
+}
+
+/** Loads, and the memory of each process once it has computed something, without keys and values. */
+async function measureLoads(run) {
+  const { sides, quick } = run;
+  const first = { id: "first load", title: "first load (ours packs the weights)", unit: "ms", sides: {} };
+  const second = { id: "second load", title: "second load", unit: "ms", sides: {} };
+  const memory = {
+    id: "private memory",
+    title: "private memory after a prompt of 256, without KV",
+    unit: "bytes",
+    sides: {},
+  };
+  const kv = { id: "kv per token", title: "KV memory per token", unit: "bytes", sides: {} };
+  const tokens = 256;
+  for (const name of [...(quick ? barred : everyone), "native int8"]) {
+    const load = async () => (await attempt(() => sides.facts(name))) ?? { absent: "does not load" };
+    const facts = await load();
+    if (facts.absent) {
+      second.sides[name] = facts;
+      continue;
+    }
+    run.versions[name] = facts.version;
+    const perToken = facts.kvBytesPerToken ?? known[name].kv;
+    kv.sides[name] = summary([perToken]);
+    if (name === "native int8") {
+      await sides.stop(name);
+      continue;
+    }
+    // The variants of llama.cpp are one process.
+    if (name.startsWith("llama") && name !== "llama auto") continue;
+    first.sides[name] = summary([facts.loadMs]);
+    const again = [];
+    for (let i = 0; i < (quick ? 2 : 3); i += 1) {
+      await sides.stop(name);
+      again.push((await load()).loadMs);
+    }
+    second.sides[name] = summary(again);
+    await sides.ask(name, { do: "prefill", tokens, seed: 0 });
+    const { privateBytes } = await sides.ask(name, { do: "memory" });
+    memory.sides[name] = summary([privateBytes - tokens * perToken]);
+  }
+  for (const figure of [first, second, memory, kv]) report(run, figure);
+}
+
+async function measurePrefill(run) {
+  const names = run.quick ? barred : everyone;
+  await prefill(run.sides, names, 32, 1); // warm-up
+  for (const tokens of run.quick ? [256] : [32, 64, 128, 256, 512, 1024]) {
+    const rounds = run.quick ? 2 : tokens > 256 ? 2 : 4;
+    report(run, await prefill(run.sides, names, tokens, rounds));
+  }
+}
+
+async function measureDecode(run) {
+  const { sides, quick } = run;
+  if (quick) {
+    for (const figure of await decode(sides, barred, 256, [1, 4, 8], { rounds: 3, steps: 5 })) report(run, figure);
+    // Filling eight sequences of 2,048 tokens takes genai a quarter of an hour.
+    const best = bestLlama(run.figures);
+    const names = ["native f16", "genai", best];
+    for (const figure of await decode(sides, names, 2048, [1], { rounds: 4, steps: 5 })) report(run, figure);
+    report(run, composed(run.figures, 8, 256, 2048));
+    return;
+  }
+  for (const context of [32, 256]) {
+    const figures = await decode(sides, everyone, context, [1, 2, 4, 8, 16], { rounds: 4, steps: 6 });
+    for (const figure of figures) report(run, figure);
+  }
+  const names = everyone.filter((name) => name !== "stock");
+  for (const figure of await decode(sides, names, 2048, [1, 2, 4, 8, 16], { rounds: 3, steps: 6 })) report(run, figure);
+}
+
+/** Ours with its AVX2 code on the figure that has a bar for it. */
+async function measureAvx2(run) {
+  const { sides, figures } = run;
+  await prefill(sides, ["native avx2"], 32, 1);
+  const figure = await prefill(sides, ["native avx2", "genai"], 256, 2);
+  const facts = await sides.facts("native avx2");
+  if (facts.kernels !== "avx2") figure.sides["native avx2"] = { absent: `it ran ${facts.kernels}` };
+  const known = figures.find(({ id }) => id === figure.id);
+  if (known) known.sides["native avx2"] = figure.sides["native avx2"];
+  report(run, known ? { ...figure, id: "prefill 256 avx2", title: "prefill 256 tokens, AVX2 forced" } : figure);
+}
+
+/** The variant of llama.cpp that is fastest with eight sequences. */
+function bestLlama(figures) {
+  const found = figures.find(({ id }) => id === "decode 8 256")?.sides ?? {};
+  const measured = Object.keys(found).filter((name) => name.startsWith("llama") && found[name].median !== undefined);
+  return measured.reduce((a, b) => (found[b].median < found[a].median ? b : a), measured[0] ?? "llama auto");
+}
+
+function report(run, figure) {
+  run.figures.push(figure);
+  console.log(figuresTable([figure], Object.keys(figure.sides)).split("\n").toSpliced(1, 1).join("\n"));
+}
+
+async function attempt(work) {
+  try {
+    return await work();
+  } catch (error) {
+    console.error(error.message);
+    return undefined;
+  }
+}
+
+/** Writes the table and the charts and prints the bars. @returns the exit code */
+function write(folder, { figures, versions, quick }, rows, circumstances) {
+  mkdirSync(folder, { recursive: true });
+  const name = quick ? "kernels-quick" : "kernels";
+  const code = exitCode(rows);
+  const result = { circumstances, at: new Date().toISOString(), versions, holds: code === 0, bars: rows, figures };
+  writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(result, null, 2)}\n`);
+  const drawn = charts(figures);
+  const names = Object.keys(known).filter((side) => figures.some(({ sides }) => sides[side] !== undefined));
+  const text = [
+    "# The native operators beside other ways to run the same model",
+    `Made by \`npm run bench -- kernels${quick ? " --quick" : ""}\`: ${circumstances}. Medians, and in brackets where half of the samples lie. ${notes}`,
+    [...new Set(Object.values(versions))].map((version) => `- ${version}`).join("\n"),
+    "## Bars",
+    barsTable(rows),
+    "## Figures",
+    figuresTable(
+      figures.filter(({ operator }) => !operator),
+      names,
+    ),
+    ...operatorSection(figures.filter(({ operator }) => operator)),
+    ...drawn.map(({ title, file }) => `![${title}](${name}-${file}.svg)`),
+  ];
+  writeFileSync(join(folder, `${name}.md`), `${text.join("\n\n")}\n`);
+  for (const { file, svg } of drawn) writeFileSync(join(folder, `${name}-${file}.svg`), svg);
+  console.log(`\n${circumstances}\n\n${barsTable(rows)}\n\n${join(folder, `${name}.md`)}`);
+  return code;
+}
+
+const notes =
+  "The weights are random, of Phi-3-mini's exact geometry; int4 in blocks of 32 (llama.cpp: Q4_0). The sides take turns, " +
+  "one at a time, with 0.4 s between turns in which threads go to sleep; genai has ONNX Runtime's spinning threads during " +
+  "its turn, ours has none. A decode step of ours and of genai takes the likeliest token, one of llama.cpp takes nothing. " +
+  "A figure without a value says why.";
+
+function operatorSection(figures) {
+  if (figures.length === 0) return [];
+  return ["## Operators", figuresTable(figures, ["ours", "onnxruntime"])];
+}
