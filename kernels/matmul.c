@@ -10,7 +10,8 @@ enum {
   CHUNK_ROWS = 128, // rows of a task at most: their sums are on its stack, their activations stay in the second cache
   FEW_GROUPS = 16,  // of panels, up to FEW_ROWS rows: several for each thread of an ordinary pool, of equal bytes
   MANY_GROUPS = 32,
-  FEW_ROWS = 32
+  FEW_ROWS = 32,
+  FEW_TILES = 3
 };
 
 typedef struct Job {
@@ -70,6 +71,22 @@ static const uint8_t *weights_of(const Job *job, const uint8_t *panel, int64_t f
   return scratch;
 }
 
+/**
+ * Asks for what is read after the stretch that begins at unit `first`: its scales now; its weights are returned, for a
+ * tile to ask for on its way. Null when that was the last.
+ */
+static const uint8_t *look_ahead(const Job *job, int64_t panel, int64_t first) {
+  const MwLayout *l = &job->layout;
+  int64_t next = first + STRETCH, per_block = job->product->weights->block / l->unit;
+  if (next >= l->units) next = 0, panel++;
+  if (panel >= l->panels) return 0;
+  const uint8_t *data = job->product->weights->data + panel * l->panel_bytes;
+  const uint8_t *scales = data + next / per_block * l->scale_bytes;
+  int64_t blocks = l->blocks - next / per_block < STRETCH / per_block ? l->blocks - next / per_block : STRETCH / per_block;
+  for (int64_t i = 0; i < blocks * l->scale_bytes; i += 64) __builtin_prefetch(scales + i);
+  return data + l->weights_at + next * l->unit_bytes;
+}
+
 static void write_out(const MwProduct *p, const float *sums, int64_t panel, int64_t row, int64_t rows) {
   int64_t first = panel * MW_PANEL;
   int64_t count = p->weights->columns - first < MW_PANEL ? p->weights->columns - first : MW_PANEL;
@@ -80,36 +97,45 @@ static void write_out(const MwProduct *p, const float *sums, int64_t panel, int6
   }
 }
 
+/** Adds a stretch to the sums of all rows of some tiles. `step` holds what is the same for all. */
+static void multiply_stretch(const Job *job, MwTile step, int64_t first, int64_t first_tile, int64_t last_tile) {
+  int64_t rows = job->product->rows, row_bytes = mw_row_bytes(&job->layout);
+  int64_t unit_row_bytes = job->layout.unit + MW_ROW_EXTRA;
+  int64_t row = part(rows, job->tiles, first_tile);
+  for (int64_t tile = first_tile; tile < last_tile; tile++) {
+    int64_t next = part(rows, job->tiles, tile + 1);
+    step.rows = (int)(next - row);
+    step.quantised = job->quantised + row * row_bytes + first * step.rows * unit_row_bytes;
+    job->kernels->tile(&step);
+    step.sums += step.rows * MW_PANEL;
+    step.ahead = next < rows ? job->quantised + next * row_bytes + first * step.rows * unit_row_bytes : 0;
+    row = next;
+  }
+}
+
 static void multiply_panel(const Job *job, int64_t panel_index, int64_t first_tile, int64_t last_tile) {
   _Alignas(64) float sums[CHUNK_ROWS * MW_PANEL];
   _Alignas(64) float scale_scratch[STRETCH * MW_PANEL];
   _Alignas(64) uint8_t weight_scratch[STRETCH * 32 * MW_PANEL];
   const MwLayout *l = &job->layout;
-  int64_t rows = job->product->rows, row_bytes = mw_row_bytes(l);
-  int64_t first_row = part(rows, job->tiles, first_tile), last_row = part(rows, job->tiles, last_tile);
+  int64_t row = part(job->product->rows, job->tiles, first_tile);
+  int64_t rows = part(job->product->rows, job->tiles, last_tile) - row;
   const uint8_t *panel = job->product->weights->data + panel_index * l->panel_bytes;
-  memset(sums, 0, (size_t)(last_row - first_row) * MW_PANEL * sizeof *sums);
-  for (int64_t u = 0; u < l->units; u += STRETCH) {
-    int64_t units = l->units - u < STRETCH ? l->units - u : STRETCH;
-    const float *scales = scales_of(job, panel, u, units, scale_scratch);
-    const uint8_t *weights = weights_of(job, panel, u, units, weight_scratch);
-    for (int64_t tile = first_tile; tile < last_tile; tile++) {
-      int64_t row = part(rows, job->tiles, tile);
-      int height = (int)(part(rows, job->tiles, tile + 1) - row);
-      job->kernels->tile(&(MwTile){
-          .form = job->form,
-          .rows = height,
-          .unit = l->unit,
-          .units = units,
-          .weights = weights,
-          .scales = scales,
-          .quantised = job->quantised + row * row_bytes + u * height * (l->unit + MW_ROW_EXTRA),
-          .sums = sums + (row - first_row) * MW_PANEL,
-          .ahead = 0,
-      });
-    }
+  memset(sums, 0, (size_t)rows * MW_PANEL * sizeof *sums);
+  for (int64_t first = 0; first < l->units; first += STRETCH) {
+    int64_t units = l->units - first < STRETCH ? l->units - first : STRETCH;
+    MwTile step = {
+        .form = job->form,
+        .unit = l->unit,
+        .units = units,
+        .weights = weights_of(job, panel, first, units, weight_scratch),
+        .scales = scales_of(job, panel, first, units, scale_scratch),
+        .sums = sums,
+        .ahead = look_ahead(job, panel_index, first),
+    };
+    multiply_stretch(job, step, first, first_tile, last_tile);
   }
-  write_out(job->product, sums, panel_index, first_row, last_row - first_row);
+  write_out(job->product, sums, panel_index, row, rows);
 }
 
 /** One group of panels for one chunk of rows; chunks are the outer loop, so that neighbours in time share activations. */
@@ -122,11 +148,11 @@ static void multiply_group(void *user, size_t index) {
   for (; panel < end; panel++) multiply_panel(job, panel, first_tile, last_tile);
 }
 
-/** The one tile of few rows reads nibbles as they lie; for more rows it pays to unpack them once. */
+/** A few tiles read nibbles as they lie; for more it pays to unpack them once. */
 static MwForm form_of(const MwWeights *w, int64_t tiles) {
   if (w->bits == 8) return MW_BYTES_255;
   if (w->zero_points) return MW_BYTES_30;
-  return tiles == 1 && w->block != 16 ? MW_NIBBLES : MW_BYTES_15;
+  return tiles <= FEW_TILES && w->block != 16 ? MW_NIBBLES : MW_BYTES_15;
 }
 
 static int zero_of(const MwMatMulKernels *kernels, MwForm form) {

@@ -80,4 +80,29 @@ static void tile(const MwTile *t) {
   else tile_with(t, 16, 0);
 }
 
-const MwMatMulKernels mw_matmul_avx512 = {ROWS, 0, mw_quantise_avx2, mw_unpack_avx2, mw_widen_scales_avx2, tile};
+INLINE void unpack_with(uint8_t *out, const uint8_t *nibbles, const uint8_t *zero_points, int64_t units, int unit) {
+  const __m512i mask = _mm512_set1_epi8(15);
+  for (int64_t u = 0; u < units; u++)
+    for (int g = 0; g < 2; g++) {
+      __m512i offset = _mm512_setzero_si512();
+      if (zero_points) { // four times each column's, minus 15
+        __m128i columns = _mm_loadu_si128((const __m128i_u *)(const void *)(zero_points + u * MW_PANEL + g * 16));
+        offset = _mm512_mullo_epi32(_mm512_cvtepu8_epi32(columns), _mm512_set1_epi32(0x01010101));
+        offset = _mm512_sub_epi8(offset, mask);
+      }
+      for (int group = 0; group < unit / 8; group++) {
+        int64_t at = (u * unit / 8 + group) * 128;
+        __m512i both = _mm512_loadu_si512(nibbles + at + g * 64);
+        __m512i low = _mm512_and_si512(both, mask), high = _mm512_and_si512(_mm512_srli_epi16(both, 4), mask);
+        _mm512_storeu_si512(out + at * 2 + g * 64, _mm512_sub_epi8(low, offset));
+        _mm512_storeu_si512(out + at * 2 + 128 + g * 64, _mm512_sub_epi8(high, offset));
+      }
+    }
+}
+
+static void unpack(uint8_t *out, const uint8_t *nibbles, const uint8_t *zero_points, int64_t units, int unit) {
+  if (zero_points) unpack_with(out, nibbles, zero_points, units, unit);
+  else unpack_with(out, nibbles, 0, units, unit);
+}
+
+const MwMatMulKernels mw_matmul_avx512 = {ROWS, 0, mw_quantise_avx2, unpack, mw_widen_scales_avx2, tile};

@@ -1,5 +1,5 @@
-// What the variants of the product share: bits of floats, the scale of a unit of activations, and the parts of the
-// 256-bit code that wider variants use too.
+// What the variants of the product share: bits of floats, the scale of a unit of activations, and the parts of
+// one variant that others use too.
 #ifndef MODELWIRE_MATMUL_UNIT_H
 #define MODELWIRE_MATMUL_UNIT_H
 #include "matmul.h"
@@ -55,5 +55,10 @@ static inline void mw_store_extra(uint8_t *extra, int rows, int r, int32_t start
 void mw_quantise_avx2(uint8_t *out, const float *x, int rows, int64_t depth, int unit, int zero);
 void mw_unpack_avx2(uint8_t *out, const uint8_t *nibbles, const uint8_t *zero_points, int64_t units, int unit);
 void mw_widen_scales_avx2(float *to, const uint8_t *from, int64_t count, int scale_type);
+
+// matmul_neon.c
+void mw_quantise_neon(uint8_t *out, const float *x, int rows, int64_t depth, int unit, int zero);
+void mw_unpack_neon(uint8_t *out, const uint8_t *nibbles, const uint8_t *zero_points, int64_t units, int unit);
+void mw_widen_scales_neon(float *to, const uint8_t *from, int64_t count, int scale_type);
 
 #endif
