@@ -35,7 +35,7 @@ INLINE int quantise_unit(uint8_t *q, const float *x, int unit, float *scale) {
     __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(ints), _mm256_extracti128_si256(ints, 1));
     _mm_storel_epi64((__m128i_u *)(void *)(q + i), _mm_packs_epi16(words, words));
   }
-  return sum_of(sum);
+  return *scale > 0 ? sum_of(sum) : 0; // the int8 of a NaN mean nothing
 }
 
 void mw_quantise_avx2(uint8_t *out, const float *x, int rows, int64_t depth, int unit, int zero) {
