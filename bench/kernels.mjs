@@ -231,5 +231,5 @@ const notes =
 
 function operatorSection(figures) {
   if (figures.length === 0) return [];
-  return ["## Operators", figuresTable(figures, ["ours", "onnxruntime"])];
+  return ["## Operators", figuresTable(figures, ["ours", "ours f32", "onnxruntime"])];
 }
