@@ -90,22 +90,24 @@ ALWAYS_INLINE void multiply_tile(const Product *p, int type, int rows, int group
     for (int g = 0; g < groups; g++) lanes_store(p->sum + r * p->sum_stride + 16 * g, sum[r][g]);
 }
 
-/** A tile has as many accumulators as it has rows: the compiler must know the number. */
-ALWAYS_INLINE void multiply_rows(const Product *p, int type, int rows, int groups) {
-  switch (rows) {
-  case 1: multiply_tile(p, type, 1, groups); break;
-#define CASE(n) \
-  case n: \
-    if (n <= TILE_ROWS) multiply_tile(p, type, n <= TILE_ROWS ? n : 1, groups); \
-    break;
-    CASE(2) CASE(3) CASE(4) CASE(5) CASE(6) CASE(7) CASE(8) CASE(9) CASE(10) CASE(11) CASE(12)
-#undef CASE
+/** The compiler must know how many accumulators a tile has: any number of rows is a few tiles of these heights. */
+ALWAYS_INLINE void multiply_rows(Product p, int type, int rows, int groups) {
+  for (int height; rows > 0; rows -= height) {
+    if (TILE_ROWS >= 12 && rows >= 12) multiply_tile(&p, type, height = 12, groups);
+    else if (TILE_ROWS >= 8 && rows >= 8) multiply_tile(&p, type, height = 8, groups);
+    else if (TILE_ROWS >= 6 && rows >= 6) multiply_tile(&p, type, height = 6, groups);
+    else if (TILE_ROWS >= 4 && rows >= 4) multiply_tile(&p, type, height = 4, groups);
+    else if (TILE_ROWS >= 3 && rows >= 3) multiply_tile(&p, type, height = 3, groups);
+    else if (TILE_ROWS >= 2 && rows >= 2) multiply_tile(&p, type, height = 2, groups);
+    else multiply_tile(&p, type, height = 1, groups);
+    p.sum += height * p.sum_stride;
+    p.left += height * p.left_stride;
   }
 }
 
 ALWAYS_INLINE void multiply_type(const Product *p, int type, int rows, int groups) {
-  if (groups == 1) multiply_rows(p, type, rows, 1);
-  else multiply_rows(p, type, rows, TILE_GROUPS);
+  if (groups == 1) multiply_rows(*p, type, rows, 1);
+  else multiply_rows(*p, type, rows, TILE_GROUPS);
 }
 
 __attribute__((noinline)) static void multiply_f32(const Product *p, int rows, int groups) {

@@ -31,7 +31,7 @@ static const Case cases[] = {
     {"window of 1", 2, 1, 16, 8, 0, 1, 1, 0, 0, {{40, 1, 3, 33}, {1, 1, 40, 1}}},
     {"window of 5", 3, 1, 32, 0, 0, 5, 1, 0, 0, {{70, 1, 3, 33}, {1, 40, 40, 1}}},
     {"window of 32", 1, 1, 16, 8, 0, 32, 1, 0, 0, {{100, 1, 3, 33}, {1, 40, 40, 1}}},
-    {"window of 100 across chunks", 2, 2, 32, 16, 0, 100, 1, 0, 0, {{300, 1, 90, 256}, {1, 130, 1, 101}}},
+    {"window of 200 across chunks", 2, 2, 32, 16, 0, 200, 1, 0, 0, {{300, 1, 90, 256}, {1, 230, 1, 101}}},
     {"window with softcap", 2, 1, 32, 16, 0, 20, 0, 0.2f, 30.0f, {{60, 1, 33, 2}, {1, 20, 1, 21}}},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
@@ -329,7 +329,240 @@ static void test_cases(void) {
   printf(" give the same bits in any batch\n");
 }
 
+/** Whether a row and head of the outputs is equal in both. */
+static int same_row(const Case *c, const float *a, const float *b, int sequence, int position) {
+  int64_t width = (int64_t)c->heads * c->head_size, offset = ((int64_t)sequence * POSITIONS + position) * width;
+  return memcmp(a + offset, b + offset, (size_t)width * sizeof(float)) == 0;
+}
+
+static int row_has_number(const Case *c, const float *a, int sequence, int position, int number) {
+  for (int h = 0; h < c->heads; h++)
+    if (isfinite(a[(((int64_t)sequence * POSITIONS + position) * c->heads + h) * c->head_size + number])) return 1;
+  return 0;
+}
+
+/** One number of sequence 0's token `broken` is not finite: `part` 0 in its queries, 1 keys, 2 values. */
+static void break_one(const MwVariant *variant, const Case *c, Data *data, int type, int broken, int part, float bad) {
+  char detail[128];
+  snprintf(detail, sizeof detail, "%s, %s, %g in part %d of token %d", variant->name, type_names[type], (double)bad,
+           part, broken);
+  float *sound = run_case(variant->attention, c, data, types[type], AS_WRITTEN);
+  float *token = token_of(data, 0, broken), kept[8];
+  int heads_before = part == 0 ? 0 : part == 1 ? c->heads : c->heads + c->kv_heads;
+  int heads = part == 0 ? c->heads : c->kv_heads;
+  float *first = token + heads_before * c->head_size;
+  for (int h = 0; h < heads; h++) {
+    kept[h] = first[h * c->head_size + 3];
+    first[h * c->head_size + 3] = bad;
+  }
+  float *outputs = run_case(variant->attention, c, data, types[type], AS_WRITTEN);
+  for (int h = 0; h < heads; h++) first[h * c->head_size + 3] = kept[h];
+  int others = 1, unaware = 1, aware = 1;
+  for (int s = 0; s < SEQUENCES; s++)
+    for (int p = 0, length = length_of(c, s); p < length; p++) {
+      int sees = s == 0 && p >= broken && (c->window < 0 || p < broken + c->window) && (part > 0 || p == broken);
+      if (sees) aware &= !row_has_number(c, outputs, s, p, 3);
+      else if (s == 0) unaware &= same_row(c, sound, outputs, s, p);
+      else others &= same_row(c, sound, outputs, s, p);
+    }
+  expect(others, "what is not a number touches no other sequence", c->name, detail);
+  expect(unaware, "what is not a number reaches no row that does not see its token", c->name, detail);
+  expect(aware, "what is not a number is not lost", c->name, detail);
+  free(sound);
+  free(outputs);
+}
+
+static void test_broken_numbers(void) {
+  static const Case broken[] = {
+      {"broken, all seen", 4, 2, 32, 8, 0, -1, 1, 0, 0, {{40, 1, 31, 1}, {1, 30, 1, 1}, {30, 1, 1, 9}}},
+      {"broken, window", 2, 2, 24, 0, 0, 6, 0, 0, 0, {{40, 1, 31, 1}, {1, 30, 1, 1}, {30, 1, 1, 9}}},
+      {"broken, softcap", 1, 1, 16, 8, 0, 50, 1, 0, 5.0f, {{40, 1, 31, 1}, {1, 30, 1, 1}, {30, 1, 1, 9}}},
+  };
+  static const int tokens[] = {0, 13, 31, 40, 50};
+  for (size_t v = 0; mw_variant_at(v); v++)
+    for (int i = 0; i < 3; i++) {
+      Data data = make_data(&broken[i]);
+      for (int type = 0; type < 3; type++)
+        for (int t = 0; t < 5; t++)
+          for (int part = 0; part < 3; part++) {
+            break_one(mw_variant_at(v), &broken[i], &data, type, tokens[t], part, NAN);
+            if (part == 2) break_one(mw_variant_at(v), &broken[i], &data, type, tokens[t], part, INFINITY);
+          }
+      free_data(&data);
+    }
+  printf("NaN and infinity stay where they are seen\n");
+}
+
+/** One change of a sound meta. */
+typedef struct Mutation {
+  const char *what;
+  int index;
+  int64_t value;
+} Mutation;
+
+static void test_meta(void) {
+  enum { LENGTH = 8 + 2 * 4 + 2 + 1, TOKENS = 4 };
+  static uint8_t pool[64];
+  const MwAttention node = {.heads = 4, .kv_heads = 2, .head_size = 24, .layer = 1, .window = -1, .rotary_half = 8,
+                            .positions = 40};
+  const int64_t layer = mw_kv_layer_bytes(2, 24, MW_KV_F16), address = (int64_t)(intptr_t)pool / 64 * 64;
+  const int64_t sound[LENGTH] = {1, address, 6, 2 * layer, layer, MW_KV_F16, 2, 0,
+                                 /* runs */ 0, 3, 30, 16, 3, 1, 0, 18, /* tables */ 5, 0, 4};
+  const Mutation mutations[] = {
+      {"version", 0, 2},
+      {"version", 0, 0},
+      {"no address", 1, 0},
+      {"crooked address", 1, address + 4},
+      {"address at the end of the numbers", 1, INT64_MAX - 63},
+      {"negative address", 1, -64},
+      {"no blocks", 2, 0},
+      {"negative blocks", 2, -1},
+      {"more blocks than memory", 2, INT64_MAX / 2},
+      {"a block without that layer", 3, layer},
+      {"a block of no bytes", 3, 0},
+      {"a block of negative bytes", 3, -2 * layer},
+      {"a crooked block", 3, 2 * layer + 8},
+      {"another layer size", 4, layer / 2},
+      {"a layer of no bytes", 4, 0},
+      {"another type's layer size", 5, MW_KV_F32},
+      {"unknown type", 5, 3},
+      {"unknown type", 5, -1},
+      {"type beyond 32 bits", 5, ((int64_t)1 << 32) + 1},
+      {"negative runs", 6, -1},
+      {"more runs than numbers", 6, 3},
+      {"far more runs than numbers", 6, INT64_MAX},
+      {"fewer runs than tokens", 6, 1},
+      {"spare number", 7, 1},
+      {"first run does not begin at 0", 8, 1},
+      {"negative token", 8, -1},
+      {"empty run", 9, 0},
+      {"negative run", 9, -3},
+      {"run over the end", 9, 5},
+      {"run far over the end", 9, INT64_MAX},
+      {"negative position", 10, -1},
+      {"last position beyond the rotary table", 10, 38},
+      {"position beyond all numbers", 10, INT64_MAX - 1},
+      {"table in the header", 11, 7},
+      {"table in the runs", 11, 15},
+      {"table over the end", 11, 18},
+      {"table beyond the end", 11, INT64_MAX},
+      {"negative table", 11, -16},
+      {"gap between runs", 12, 4},
+      {"runs that overlap", 12, 2},
+      {"second run too long", 13, 2},
+      {"block that is not", 16, 6},
+      {"negative block", 17, -1},
+      {"block beyond all numbers", 18, INT64_MAX},
+  };
+  char why[256] = "";
+  expect(mw_attention_meta_ok(&node, sound, LENGTH, TOKENS, why, sizeof why), "a sound meta is believed", "", why);
+  size_t count = sizeof mutations / sizeof mutations[0];
+  for (size_t i = 0; i < count; i++) {
+    int64_t meta[LENGTH];
+    memcpy(meta, sound, sizeof meta);
+    meta[mutations[i].index] = mutations[i].value;
+    why[0] = 0;
+    int ok = mw_attention_meta_ok(&node, meta, LENGTH, TOKENS, why, sizeof why);
+    expect(!ok && why[0], "meta is refused with a reason", mutations[i].what, why);
+  }
+  for (int64_t length = 0; length < LENGTH; length++) { // in memory of just that size: ASan sees a read beyond it
+    int64_t *meta = malloc((size_t)length * sizeof *meta + 1);
+    if (!meta) exit(2);
+    memcpy(meta, sound, (size_t)length * sizeof *meta);
+    expect(!mw_attention_meta_ok(&node, meta, length, TOKENS, why, sizeof why), "cut meta is refused", "", why);
+    free(meta);
+  }
+  for (int64_t tokens = 0; tokens < 8; tokens++) {
+    int ok = mw_attention_meta_ok(&node, sound, LENGTH, tokens, why, sizeof why);
+    expect(ok == (tokens == TOKENS), "runs cover the batch exactly", "", why);
+  }
+  MwAttention other = node;
+  other.layer = 2;
+  expect(!mw_attention_meta_ok(&other, sound, LENGTH, TOKENS, why, sizeof why), "no such layer", "", why);
+  other = node, other.kv_heads = 4;
+  expect(!mw_attention_meta_ok(&other, sound, LENGTH, TOKENS, why, sizeof why), "other heads", "", why);
+  other = node, other.rotary_half = 0, other.positions = 0;
+  expect(mw_attention_meta_ok(&other, sound, LENGTH, TOKENS, why, sizeof why), "no rotary, no limit", "", why);
+  printf("meta: %zu changes and every shorter length refused\n", count);
+}
+
+static void test_layer_bytes(void) {
+  expect(mw_kv_layer_bytes(32, 96, MW_KV_F32) == 32 * 2 * 32 * 96 * 4, "bytes of a layer", "", "float32");
+  expect(mw_kv_layer_bytes(32, 96, MW_KV_F16) == 32 * 2 * 32 * 96 * 2, "bytes of a layer", "", "float16");
+  expect(mw_kv_layer_bytes(8, 128, MW_KV_INT8) == 8 * 2 * 32 * (128 + 4), "bytes of a layer", "", "int8");
+  expect(mw_kv_layer_bytes(1, 24, MW_KV_F16) == 2 * 32 * 32 * 2, "bytes of a layer", "", "padded head");
+  static const int64_t bad[][3] = {{0, 64, 1}, {-1, 64, 1}, {65537, 64, 1}, {INT64_MAX, 64, 1}, {1, 0, 1},
+                                   {1, -8, 1}, {1, 12, 1},  {1, 264, 1},    {1, INT64_MAX - 7, 1}, {1, 64, 3}, {1, 64, -1}};
+  for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+    expect(mw_kv_layer_bytes(bad[i][0], bad[i][1], (int)bad[i][2]) == -1, "not supported", "", "layer bytes");
+}
+
+/** Every float16 there is, and what lies between two of them. */
+static void test_halves(void) {
+  int ok = 1;
+  for (unsigned bits = 0; bits < 0x7c00; bits++) {
+    int exponent = (int)(bits >> 10), fraction = bits & 0x3ff;
+    double value = exponent ? ldexp(1024 + fraction, exponent - 25) : ldexp(fraction, -24);
+    double next = ldexp(exponent ? 1024 + fraction + 1 : fraction + 1, exponent ? exponent - 25 : -24);
+    float middle = (float)((value + next) / 2); // exact
+    unsigned even = bits % 2 ? bits + 1 : bits;
+    ok &= float_of_half((uint16_t)bits) == (float)value && float_of_half((uint16_t)(bits | 0x8000)) == (float)-value;
+    ok &= half_of_float((float)value) == bits && half_of_float((float)-value) == (bits | 0x8000);
+    ok &= half_of_float(middle) == even && half_of_float(-middle) == (even | 0x8000);
+    ok &= half_of_float(nextafterf(middle, 0)) == bits && half_of_float(nextafterf(middle, INFINITY)) == bits + 1;
+  }
+  ok &= half_of_float(INFINITY) == 0x7c00 && half_of_float(-INFINITY) == 0xfc00 && half_of_float(1e30f) == 0x7c00;
+  ok &= half_of_float(1e-30f) == 0 && half_of_float(-1e-30f) == 0x8000;
+  ok &= isnan(float_of_half(half_of_float(NAN))) && isinf(float_of_half(0x7c00)) && isnan(float_of_half(0x7c01));
+  expect(ok, "float16 is to nearest even", "", "");
+}
+
+/** The product and sum that are rounded once, against the C library's; numbers of all sizes, and near halves of a bit. */
+static void test_fused(void) {
+  int64_t wrong = 0;
+  for (int i = 0; i < 400000; i++) {
+    float a = float_of((uint32_t)random_bits()), b = float_of((uint32_t)random_bits());
+    float c = float_of((uint32_t)random_bits());
+    if (i % 2) { // of like size, with few bits: sums fall halfway between floats
+      a = (float)(random_bits() % 8192) * 0x1p-6f;
+      b = (float)(random_bits() % 8192) * 0x1p-30f;
+      c = (float)(random_bits() % 16777216) * (i % 4 == 1 ? 1.0f : -1.0f);
+    }
+    float got = fused(a, b, c), expected = fmaf(a, b, c);
+    wrong += bits_of(got) != bits_of(expected) && !(isnan(got) && isnan(expected));
+  }
+  expect(wrong == 0, "a product and a sum are rounded once", "", "");
+}
+
+static void test_functions(void) {
+  double worst_power = 0, worst_tangent = 0;
+  for (int i = 0; i < 20000; i++) {
+    float x = -(float)i * 0.00434f, y = (float)(i - 10000) * 0.001f;
+    double power = exponential(lanes_all(x)).at[0], tangent = hyperbolic_tangent(lanes_all(y)).at[0];
+    worst_power = fmax(worst_power, fabs(power / exp(x) - 1));
+    if (y != 0) worst_tangent = fmax(worst_tangent, fabs(tangent / tanh(y) - 1));
+  }
+  char detail[128];
+  snprintf(detail, sizeof detail, "exp off by %.1e of itself, tanh by %.1e", worst_power, worst_tangent);
+  expect(worst_power < 2e-7 && worst_tangent < 4e-7, "close to exp and tanh", "", detail);
+  expect(exponential(lanes_all(0)).at[0] == 1 && exponential(lanes_all(-0.0f)).at[0] == 1, "exp of 0 is 1", "", "");
+  expect(bits_of(exponential(lanes_all(-87.1f)).at[0]) == 0, "exp is 0 below -87", "", "");
+  expect(bits_of(exponential(lanes_all(-INFINITY)).at[0]) == 0, "exp of -infinity is 0", "", "");
+  expect(isnan(exponential(lanes_all(NAN)).at[0]), "exp of NaN is NaN", "", "");
+  expect(isnan(hyperbolic_tangent(lanes_all(NAN)).at[0]), "tanh of NaN is NaN", "", "");
+  expect(hyperbolic_tangent(lanes_all(INFINITY)).at[0] == 1, "tanh of infinity is 1", "", "");
+  expect(hyperbolic_tangent(lanes_all(-INFINITY)).at[0] == -1, "tanh of -infinity is -1", "", "");
+  printf("%s\n", detail);
+}
+
 int main(void) {
+  test_halves();
+  test_fused();
+  test_functions();
+  test_layer_bytes();
+  test_meta();
+  test_broken_numbers();
   test_cases();
+  printf(failures ? "%d failures\n" : "attention holds\n", failures);
   return failures != 0;
 }
