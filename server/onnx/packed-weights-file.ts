@@ -97,7 +97,7 @@ export async function readLayout(
     const intact = headerOf(fixed.readUInt32LE(12), size, text, fixed.readUInt32LE(8));
     if (!intact.subarray(0, fixedBytes).equals(fixed)) return { problem: "its header is garbled" };
     const scaleTypes = scaleTypesOf(text);
-    const all = plans.every(({ name }) => scaleTypes.has(name));
+    const all = plans.every((plan) => kernels.packedBytes(formOf(plan, scaleTypes.get(plan.name) ?? -1)) >= 0);
     const layout = all ? layOut(kernels, plans, key, scaleTypes) : undefined;
     return layout?.header.equals(intact) ? layout : { problem: "it is of another version, or of other weights" };
   } finally {
