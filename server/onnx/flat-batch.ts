@@ -54,7 +54,7 @@ export class FlatBatch {
   /**
    * @param tables of the entries' sequences, with room for the new tokens
    * @returns ids, positions if the graph takes them, rows and meta; the caller disposes them. `rows` are how many are asked
-   *   for, the entries' own one behind the other: at least one, for a graph must give something.
+   *   for, the entries' own one behind the other: at least one, so that no operator must do with none.
    */
   fill(batch: readonly BatchEntry[], tables: readonly BlockTable[]): { tensors: Tensor[]; rows: number } {
     let token = 0;
