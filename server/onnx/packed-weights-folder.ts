@@ -21,7 +21,7 @@ export class CacheError extends Error {
   }
 }
 
-export interface SweepOptions {
+interface SweepOptions {
   /** Of all packed files; the least recently used go first. Default: unlimited. */
   readonly maxBytes?: number;
   /** Of a file that is about to be written. */
@@ -82,7 +82,7 @@ export class PackedFolder {
         await written(() => handle.truncate(bytes));
         await written(() => handle.sync());
       } finally {
-        await handle.close();
+        await written(() => handle.close()); // a network's file system may say only here that it is full
       }
       await written(() => rename(temporary, file)).catch(async (error: unknown) => {
         // Windows does not replace a file that somebody has mapped; that one is as good.

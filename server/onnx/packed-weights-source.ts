@@ -17,7 +17,7 @@ export interface SourceFile {
 }
 
 /** What changes when a file's bytes do; decimal numbers as text, since they have 64 bits. */
-export interface FileState {
+interface FileState {
   readonly device: string;
   readonly inode: string;
   readonly size: string;
@@ -104,7 +104,7 @@ export function lengthOf(source: TensorSource): number {
   return "bytes" in source ? source.bytes.length : source.length;
 }
 
-export function stateOf(info: BigIntStats): FileState {
+function stateOf(info: BigIntStats): FileState {
   const { dev, ino, size, mtimeNs, ctimeNs } = info;
   return { device: `${dev}`, inode: `${ino}`, size: `${size}`, mtimeNs: `${mtimeNs}`, ctimeNs: `${ctimeNs}` };
 }

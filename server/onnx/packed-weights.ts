@@ -103,6 +103,7 @@ async function openCached(work: Work, path: string): Promise<PackedWeights> {
     await folder.discard(file);
   } else if (found) {
     const buffer = kernels.mapFile(file, found.bytes);
+    // Else it went away since, or its file system maps nothing, which will be said below.
     if (buffer) {
       await folder.touch(file);
       await folder.sweep(kernels.layoutVersion, options);
