@@ -1,7 +1,7 @@
 // Draws grouped bars as SVG text. Knows nothing of what it shows.
 
 const size = { width: 960, height: 480 };
-const plot = { left: 72, right: 24, top: 112, bottom: 60 };
+const plot = { left: 72, right: 24, top: 124, bottom: 60 };
 const ink = "#202124";
 const faint = "#5f6368";
 
@@ -14,7 +14,7 @@ export function groupedBars({ title, subtitle, axis, unit, groups, series }) {
   const most = Math.max(
     ...groups.flatMap(({ values }) => Object.values(values).map(({ value, high }) => Math.max(value, high))),
   );
-  const step = niceStep(most / 5);
+  const step = niceStep(most / 7);
   const top = Math.ceil(most / step) * step;
   const inner = { width: size.width - plot.left - plot.right, height: size.height - plot.top - plot.bottom };
   const y = (value) => plot.top + inner.height * (1 - value / top);
@@ -64,12 +64,19 @@ function bar(x, width, { value, low, high }, colour, y) {
   ];
 }
 
+/** In as many lines as it takes. */
 function legend(shown) {
   let x = 24;
+  let y = 72;
   return shown.flatMap(({ label, colour }) => {
+    const width = 34 + label.length * 6.9;
+    if (x + width > size.width) {
+      x = 24;
+      y += 20;
+    }
     const at = x;
-    x += 26 + label.length * 7.1;
-    return [`<rect x="${px(at)}" y="72" width="12" height="12" fill="${colour}"/>`, text(at + 18, 83, label)];
+    x += width;
+    return [`<rect x="${px(at)}" y="${y}" width="12" height="12" fill="${colour}"/>`, text(at + 18, y + 11, label)];
   });
 }
 

@@ -1,5 +1,6 @@
 // The charts of `npm run bench -- kernels`: which figures they show, and in what unit.
 import { groupedBars } from "./chart.mjs";
+import { phi3Mini, products } from "./models/geometry.mjs";
 
 /** Sides that are drawn, in this order, with their colours. Colours keep their side in every chart. */
 const series = [
@@ -8,8 +9,8 @@ const series = [
   { side: "stock", label: "our stock runner", colour: "#9aa0a6" },
   { side: "genai", label: "onnxruntime-genai", colour: "#d1495b" },
   { side: "llama auto", label: "llama.cpp", colour: "#2f5d9e" },
-  { side: "llama off", label: "llama.cpp, no flash attention", colour: "#6d97cf" },
-  { side: "llama q8", label: "llama.cpp, 8-bit KV", colour: "#b3cbea" },
+  { side: "llama off", label: "llama.cpp, flash attention off", colour: "#6d97cf" },
+  { side: "llama q8", label: "llama.cpp, flash attention, 8-bit KV", colour: "#b3cbea" },
 ];
 
 /** {title, file, svg} of each chart that there are figures for. */
@@ -43,13 +44,45 @@ export function charts(figures) {
       axis: "sequences at once",
     })),
   ];
-  return list
+  const drawn = [...list.map((chart) => ({ ...chart, unit: "tok/s", series })), productsChart(figures)];
+  return drawn
     .filter(({ groups }) => groups.length > 0)
-    .map(({ file, groups, ...words }) => ({
-      file,
-      title: words.title,
-      svg: groupedBars({ ...words, unit: "tok/s", groups, series }),
-    }));
+    .map(({ file, ...chart }) => ({ file, title: chart.title, svg: groupedBars(chart) }));
+}
+
+/** All int4 products of the model, each as often as it has it. */
+function productsChart(figures) {
+  const { layer, head } = products(phi3Mini);
+  const all = [...Array(phi3Mini.layers).fill(layer).flat(), head];
+  const multiplications = all.reduce((sum, { n, k }) => sum + n * k, 0);
+  const shown = [
+    { side: "ours", label: "MatMulInt4 (ours)", colour: "#0b6e4f" },
+    { side: "onnxruntime", label: "MatMulNBits (ONNX Runtime)", colour: "#d1495b" },
+  ];
+  const time = (rows, side, of) =>
+    all.reduce((sum, { name }) => {
+      // gate and up have the same shape, and one figure.
+      const id = `product ${name === "up" ? "gate" : name} ${rows}`;
+      return sum + (figures.find((one) => one.id === id)?.sides[side]?.[of] ?? Number.NaN);
+    }, 0);
+  const rowCounts = figures.filter(({ id }) => id.startsWith("product qkv ")).map(({ id }) => Number(id.split(" ")[2]));
+  const rate = (rows, ms) => (2 * rows * multiplications) / ms / 1e6;
+  const groups = rowCounts.map((rows) => {
+    const values = shown.map(({ side }) => {
+      const [value, low, high] = ["median", "high", "low"].map((of) => rate(rows, time(rows, side, of)));
+      return [side, { value, low, high }];
+    });
+    return { label: `${rows}`, values: Object.fromEntries(values.filter(([, { value }]) => Number.isFinite(value))) };
+  });
+  return {
+    file: "products",
+    title: "Int4 products of the whole model",
+    subtitle: "thousand million operations per second by rows of activations",
+    axis: "rows of activations",
+    unit: "GOP/s",
+    groups: groups.filter(({ values }) => Object.keys(values).length > 0),
+    series: shown,
+  };
 }
 
 /** Of milliseconds in which so many tokens came. */

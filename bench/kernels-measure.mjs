@@ -67,7 +67,7 @@ export function composed(figures, batch, short, long) {
     const median = base.median + batch * (far.median - near.median);
     return [[name, { median, low: median, high: median, note: "(composed)" }]];
   });
-  const title = `decode, batch ${batch}, context ${long}, composed of batch ${batch} at ${short} and ${batch} × (batch 1 at ${long} − at ${short})`;
+  const title = `decode, batch ${batch}, context ${long}`;
   return { id: `decode ${batch} ${long}`, title, unit: "ms", sides: Object.fromEntries(sides) };
 }
 

@@ -57,7 +57,7 @@ class Side:
         """
         self.release()
         before = private_bytes()
-        self.generator = self.start(batch, context + steps)
+        self.generator = self.start(batch, context + steps + 1)
         first = min(at_once, context)
         ids = numpy.array([prompt(first, seed) for seed in range(batch)], dtype=numpy.int32)
         self.generator.append_tokens(ids)
