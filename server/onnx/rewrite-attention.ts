@@ -36,7 +36,9 @@ const neutral: Readonly<Record<string, (node: NodeProto) => boolean>> = {
   smooth_softmax: (node) => intOf(node, "smooth_softmax", 0) !== 1,
   qk_output: (node) => intOf(node, "qk_output", 0) === 0,
   causal: (node) => intOf(node, "causal", 1) === 1,
-  sliding_window_cache: (node) => intOf(node, "sliding_window_cache", 0) === 0,
+  // A cache that may drop what lies before the window gives what one that keeps everything gives.
+  sliding_window_cache: (node) =>
+    intOf(node, "sliding_window_cache", 0) === 0 || intOf(node, "local_window_size", -1) > 0,
   k_quant_type: (node) => isNone(node, "k_quant_type"),
   v_quant_type: (node) => isNone(node, "v_quant_type"),
   kv_cache_bit_width: (node) => intOf(node, "kv_cache_bit_width", 0) === 0,

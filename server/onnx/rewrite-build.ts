@@ -1,6 +1,7 @@
 // Puts the operators of ours into a graph all of whose parts are known, leaves out what only the mask and the cache
 // needed, and says of every node where it runs.
 
+import { ModelFolderError } from "./errors.ts";
 import {
   changed,
   elementType,
@@ -102,7 +103,7 @@ class Build {
     }
   }
 
-  /** The model with the scale types of its packed weights. @throws RangeError when one is missing */
+  /** The model with the scale types of its packed weights. @throws RangeError when one is missing, ModelFolderError */
   encode(scaleTypes: ReadonlyMap<string, number>): Uint8Array {
     const node = this.#nodes.map((one) => {
       const packed = this.#packed.get(one);
@@ -119,9 +120,15 @@ class Build {
       output: [makeValue(this.logits, elementType.float, [1, "rows", this.#view.config.vocabSize])],
       valueInfo: this.#shapes(),
     });
-    return encodeModel(
-      changed(this.#model, { graph, opsetImport: [...opsets, makeOperatorSet(ourDomain, ourVersion)] }),
-    );
+    const opsetImport = [...opsets, makeOperatorSet(ourDomain, ourVersion)];
+    try {
+      return encodeModel(changed(this.#model, { graph, opsetImport }));
+    } catch (error) {
+      // Broken protobuf may hold numbers that no writer writes.
+      throw new ModelFolderError("The graph cannot be loaded.", [
+        { field: this.#view.config.decoder.fileName, description: `is no ONNX file: ${(error as Error).message}.` },
+      ]);
+    }
   }
 
   placements(): NodePlacement[] {

@@ -64,7 +64,7 @@ export interface NativeGraph {
   readonly headSize: number;
   /** Positions that the rotary table has; Infinity when there is none. */
   readonly maxPositions: number;
-  /** The model's bytes. `scaleTypes`: MW_SCALE_… of each of `weights` by name. External data stays where it is. */
+  /** The model's bytes. `scaleTypes`: MW_SCALE_… of each of `weights` by name. External data stays where it is. @throws ModelFolderError */
   encode(scaleTypes: ReadonlyMap<string, number>): Uint8Array;
 }
 

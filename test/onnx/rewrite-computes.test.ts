@@ -86,6 +86,9 @@ test.each<[string, RandomModelOptions]>([
   ["the last token by Gather and Unsqueeze", { pruned: "unsqueeze" }],
   ["the last token by Slice", { pruned: "slice" }],
   ["two rotary tables", { shortRotary: 64 }],
+  ["an embedding that shares lm_head's weights", { tied: true }],
+  ["an embedding that shares lm_head's float weights", { tied: true, bits: "float" }],
+  ["an embedding that shares lm_head's weights of 8 bits", { tied: true, bits: 8 }],
 ])("a random model with %s computes the same", async (name, options) => {
   const folder = writeRandomModel(join(root, name), { ...exact, ...options });
   const runner = await openStockRunner(runtime, await readModelFolder(folder), { threads: 1 });
@@ -216,6 +219,15 @@ const chains: readonly (readonly [string, Chain])[] = [
   ],
   ["parts of a token looked up", (from, to) => [node("Gather", [from, "permutation"], [to], [axis(2)])]],
   [
+    "constants made of constants",
+    (from, to, p) => [
+      node("Mul", ["column", "half"], [`${p}a`]),
+      node("Reshape", ["vector", "[1,1,64]"], [`${p}b`]),
+      node("Sub", [`${p}b`, `${p}a`], [`${p}c`]),
+      node("Add", [from, `${p}c`], [to]),
+    ],
+  ],
+  [
     "a matrix product of a transposed constant",
     (from, to, p) => [
       node("Transpose", ["square"], [`${p}a`], [intsAttribute("perm", [1, 0])]),
@@ -252,7 +264,20 @@ function addConstants(graph: GraphProto): void {
       Uint8Array.from({ length: 64 }, (_, i) => i % 2),
     ),
   );
-  const lists = ["[0]", "[2]", "[3]", "[4]", "[32]", "[-1]", "[-32]", "[9999]", "[-1,64]", "[1,-1,64]", "[0,0,4,16]"];
+  const lists = [
+    "[0]",
+    "[2]",
+    "[3]",
+    "[4]",
+    "[32]",
+    "[-1]",
+    "[-32]",
+    "[9999]",
+    "[-1,64]",
+    "[1,-1,64]",
+    "[1,1,64]",
+    "[0,0,4,16]",
+  ];
   for (const text of [...lists, "[0,0,-1]", "[0,-1,16]", "[0,-1,48]", "[0,-1,64]"]) ints(text, JSON.parse(text));
 }
 

@@ -14,6 +14,7 @@ import {
 } from "../../server/onnx/graph-proto.ts";
 import { rewriteGraph } from "../../server/onnx/rewrite.ts";
 import { type RandomModelOptions, randomModel } from "./random-models.ts";
+import { randomNumbers } from "./random-weights.ts";
 import { nodeOf, oneLayer, rewrite } from "./rewritten.ts";
 
 describe("a malformed graph is refused", () => {
@@ -99,5 +100,30 @@ describe("a malformed graph is refused", () => {
     expect(() => rewriteGraph(bytes.subarray(0, bytes.length - 9), parsed)).toThrow(/model.onnx: is no ONNX file/);
     expect(() => rewriteGraph(new Uint8Array(), parsed)).toThrow(/model.onnx: holds no graph/);
     expect(() => rewriteGraph(Buffer.from("not a model"), parsed)).toThrow(ModelFolderError);
+  });
+
+  test("and one that is garbled is refused, left as it is or rewritten; nothing else comes of it", () => {
+    const { model, config } = randomModel({
+      ...oneLayer,
+      ...{ hidden: 32, inner: 32, vocab: 32, context: 16, heads: 2 },
+    });
+    const whole = encodeModel(model);
+    const parsed = parseGenaiConfig(JSON.stringify(config)).config;
+    const random = randomNumbers(5);
+    const below = (count: number) => Math.floor(random() * count);
+    const results = { rewritten: 0, left: 0, refused: 0 };
+    for (let round = 0; round < 1000; round++) {
+      const bytes = whole.slice();
+      for (let change = below(4); change >= 0; change--) bytes[below(bytes.length)] = below(256);
+      try {
+        const { graph } = rewriteGraph(bytes, parsed);
+        graph?.encode(new Map(graph.weights.map(({ name }) => [name, 0])));
+        results[graph ? "rewritten" : "left"]++;
+      } catch (error) {
+        if (!(error instanceof ModelFolderError)) throw error;
+        results.refused++;
+      }
+    }
+    expect(Object.values(results).every((count) => count > 10)).toBe(true);
   });
 });

@@ -6,6 +6,7 @@ import {
   floatAttribute,
   type GraphProto,
   intAttribute,
+  intOf,
   makeNode,
   makeTensor,
 } from "../../server/onnx/graph-proto.ts";
@@ -164,4 +165,22 @@ test("rows are not picked from values whose tokens are merged with another axis,
     graph.node.find(({ name }) => name === "layer1.n1/SkipSimplifiedLayerNormalization")!.input[0] = "again";
   });
   expect(picks(lines)).toEqual(["again", "layer1.attention"]);
+});
+
+test("rows are picked along the axis on which the tokens lie", () => {
+  const graph = nativeGraph({ ...plain, layers: 2 }, (whole) => {
+    const shape = (name: string, sizes: bigint[]) =>
+      makeTensor(name, elementType.int64, [sizes.length], new Uint8Array(BigInt64Array.from(sizes).buffer));
+    whole.initializer.push(shape("flat", [-1n, 64n]), shape("batch", [1n, -1n, 64n]));
+    insertBehind(whole, "layer0.n2", "early", [
+      { operator: "Reshape", name: "rows", inputs: ["layer0.n2", "flat"], outputs: ["rows"] },
+      { operator: "Reshape", name: "early", inputs: ["rows", "batch"], outputs: ["early"] },
+      { operator: "Reshape", name: "late", inputs: ["rows", "batch"], outputs: ["late"] },
+    ]);
+    whole.node.find(({ name }) => name === "layer1.n1/SkipSimplifiedLayerNormalization")!.input[0] = "late";
+  });
+  const { node } = loadedGraph(graph);
+  const pick = node.find(({ input }) => input[0] === "rows" && input[1] === "modelwire.rows")!;
+  expect(intOf(pick, "axis", -1)).toBe(0);
+  expect(node.find(({ name }) => name === "late")!.input[0]).toBe(pick.output[0]);
 });

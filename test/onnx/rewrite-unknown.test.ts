@@ -73,6 +73,11 @@ describe.each<[string, (graph: GraphProto, model: ModelProto) => void, string, R
     "has its causal set, which is not done here.",
   ],
   [
+    "a cache of the window's size, but no window",
+    onAttention((node) => node.attribute.push(intAttribute("sliding_window_cache", 1))),
+    "has its sliding_window_cache set, which is not done here.",
+  ],
+  [
     "an attribute nobody knows",
     onAttention((node) => node.attribute.push(intAttribute("sparse", 1))),
     "has the attribute sparse, which is not known.",
@@ -210,6 +215,20 @@ describe.each<[string, (graph: GraphProto, model: ModelProto) => void, string, R
     "multiplies tokens with each other",
     behind("n", "MatMul", ["n"]),
     'MatMul "new" multiplies tokens with what is no constant matrix.',
+  ],
+  [
+    "adds something else to each token of a prompt of five",
+    (graph) => {
+      graph.initializer.push(makeTensor("five", elementType.float, [5, 1], new Uint8Array(20)));
+      behind("n", "Add", ["five"])(graph);
+    },
+    'Add "new" joins tokens with a constant that has an axis of tokens.',
+  ],
+  [
+    "multiplies a constant with tokens",
+    (graph) =>
+      insertBehind(graph, "n", "new", [{ operator: "MatMul", name: "new", inputs: ["norm", "n"], outputs: ["new"] }]),
+    'MatMul "new" has a constant where tokens are expected.',
   ],
   [
     "tells how many tokens there are",

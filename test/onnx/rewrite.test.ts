@@ -3,9 +3,19 @@
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { create } from "@bufbuild/protobuf";
 import { expect, test } from "vitest";
+import { AttributeProtoSchema } from "../../server/onnx/gen/onnx_pb.ts";
 import { parseGenaiConfig } from "../../server/onnx/genai-config.ts";
-import { attributeOf, decodeModel, floatOf, intOf, type NodeProto, operatorOf } from "../../server/onnx/graph-proto.ts";
+import {
+  attributeOf,
+  decodeModel,
+  floatOf,
+  intAttribute,
+  intOf,
+  type NodeProto,
+  operatorOf,
+} from "../../server/onnx/graph-proto.ts";
 import { type Rewrite, rewriteGraph } from "../../server/onnx/rewrite.ts";
 import type { RandomModelOptions } from "./random-models.ts";
 import { loadedGraph, nativeGraph, nodeOf, oneLayer, rewrite } from "./rewritten.ts";
@@ -96,6 +106,17 @@ test("an attention of ours has the attributes of the one it replaces", () => {
   const { input } = nodeOf(apart, "modelwire.PagedAttention");
   expect(input).toEqual(["layer0.q", "layer0.k", "layer0.v", "", "", "modelwire.meta"]);
   expect(attributes(nodeOf(apart, "modelwire.PagedAttention"))).toMatchObject({ do_rotary: 0, scale: 0 });
+});
+
+test("attributes that say what is done anyway are known", () => {
+  const graph = nativeGraph({ ...oneLayer, window: 9 }, ({ node }) => {
+    const { attribute } = node.find(({ opType }) => opType === "GroupQueryAttention")!;
+    const ints = { smooth_softmax: 0, qk_output: 0, causal: 1, sliding_window_cache: 1, kv_cache_bit_width: 0 };
+    for (const [name, value] of Object.entries(ints)) attribute.push(intAttribute(name, value));
+    for (const name of ["k_quant_type", "v_quant_type"])
+      attribute.push(create(AttributeProtoSchema, { name, s: Buffer.from("NONE"), type: 3 }));
+  });
+  expect(intOf(nodeOf(loadedGraph(graph), "modelwire.PagedAttention"), "local_window_size", 0)).toBe(9);
 });
 
 test("every layer has its own number, whatever order the layers come in", () => {
