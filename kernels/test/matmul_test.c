@@ -2,6 +2,7 @@
 // packing against the definition.
 #include "matmul_cases.h"
 #include "variant.h"
+#include <pthread.h>
 
 static int source_weight(const Case *c, int64_t column, int64_t k) {
   const MwWeights *w = &c->packed;
@@ -48,6 +49,13 @@ static void check_pieces(const Case *c) {
   for (int64_t last = w->columns; last > 0; last = (last - 1) / 32 * 32)
     expect(pack_columns(c, out, (last - 1) / 32 * 32, last) == 0, "packs a panel", "packing", c->name);
   expect(memcmp(out, c->data, (size_t)bytes) == 0, "packed in pieces as at once", "packing", c->name);
+  for (int64_t n = 0; n < w->columns; n++) // what the sources hold beyond K
+    for (int64_t k = w->depth; k < c->blocks * w->block; k++) {
+      int64_t at = n * c->blocks * w->block + k;
+      c->weights[at * w->bits / 8] ^= (uint8_t)(w->bits == 8 ? 0x5a : at % 2 ? 0x50 : 0x05);
+    }
+  expect(pack_columns(c, out, 0, w->columns) == 0, "packs", "packing", c->name);
+  expect(memcmp(out, c->data, (size_t)bytes) == 0, "values beyond K do not reach the packed bytes", "packing", c->name);
   expect(pack_columns(c, out, 1, w->columns) == -1, "a first column within a panel is refused", "packing", c->name);
   expect(pack_columns(c, out, 0, w->columns + 1) == -1, "columns beyond the matrix are refused", "packing", c->name);
   expect(w->columns < 33 || pack_columns(c, out, 0, 31) == -1, "a last column within a panel is refused", "packing", c->name);
@@ -59,6 +67,7 @@ static void check_scale_types(void) {
       {0, MW_SCALE_F16}, {-0.0f, MW_SCALE_F16}, {1, MW_SCALE_F16}, {65504, MW_SCALE_F16}, {0x1p-24f, MW_SCALE_F16},
       {0x1.004p0f, MW_SCALE_F16}, {0x3p-24f, MW_SCALE_F16}, {0x1.ff8p-15f, MW_SCALE_F16},
       {65536, MW_SCALE_BF16}, {0x1p-25f, MW_SCALE_BF16}, {-0x1.fep-20f, MW_SCALE_BF16}, {3e38f, MW_SCALE_F32},
+      {0x1.01p20f, MW_SCALE_F32}, {0x1.02p20f, MW_SCALE_BF16},
       {0x1.002p0f, MW_SCALE_F32}, {0x1.ffcp-15f, MW_SCALE_F32}, {65520, MW_SCALE_F32}, {0.1f, MW_SCALE_F32},
       {NAN, MW_SCALE_F32}, {INFINITY, MW_SCALE_F32}};
   for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
@@ -112,10 +121,55 @@ static void check_unsupported(void) {
   }
 }
 
+static int refusing(void *pool, void (*task)(void *user, size_t index), size_t count, void *user) {
+  (void)pool, (void)task, (void)count, (void)user;
+  return 1;
+}
+
+static void check_refusals(const Case *c) {
+  float y[4] = {5, 5, 5, 5};
+  const MwMatMulKernels *kernels = mw_variant_in_use()->matmul;
+  MwProduct none = {&c->packed, 0, c->x, y, 0}, some = {&c->packed, 0, c->x, y, 1};
+  expect(mw_matmul(kernels, &none, refusing, 0) == MW_OK && y[0] == 5, "no rows: nothing is done", "product", c->name);
+  expect(mw_matmul(kernels, &some, refusing, 0) == MW_NOT_RUN, "threads that do not run are told", "product", c->name);
+  MwWeights odd = c->packed;
+  odd.bits = 5;
+  some.weights = &odd;
+  expect(mw_matmul(kernels, &some, serial, 0) == MW_UNSUPPORTED, "an unsupported form is told", "product", c->name);
+}
+
+/** Products that run at the same time share the room for quantised rows, or take others. */
+static void *multiply_often(void *user) {
+  const Case *c = user;
+  const MwMatMulKernels *kernels = mw_variant_in_use()->matmul;
+  float *y = zeros(c->rows * c->packed.columns, 4);
+  intptr_t wrong = 0;
+  for (int64_t i = 0; i < 200; i++) {
+    int64_t rows = 1 + i * 7 % c->rows;
+    multiply(kernels, c, c->x, y, rows);
+    wrong += !same(y, c->expected, rows * c->packed.columns);
+  }
+  free(y);
+  return (void *)wrong;
+}
+
+static void check_threads(Case *c) {
+  enum { THREADS = 4 };
+  pthread_t threads[THREADS];
+  void *wrong;
+  for (int i = 0; i < THREADS; i++)
+    if (pthread_create(&threads[i], 0, multiply_often, c)) abort();
+  for (int i = 0; i < THREADS; i++) {
+    if (pthread_join(threads[i], &wrong)) abort();
+    expect(wrong == 0, "products at the same time do not disturb each other", "product", c->name);
+  }
+}
+
 int main(void) {
   Case c;
   for (int i = 0; next_case(&c, i); i++) {
     check_definition(&c);
+    if (i == 8) check_refusals(&c), check_threads(&c);
     check_pieces(&c);
     free_case(&c);
   }
