@@ -15,25 +15,34 @@ export interface WeightFolder {
 /** Of the file that most of the weights lie in. */
 export const dataFile = "model.onnx.data";
 
+/** Name, columns, depth, bits, block, zero points, MW_SCALE_… */
+type Shape = readonly [string, number, number, 4 | 8, number, boolean, 0 | 1];
+
+const ordinary: readonly Shape[] = [
+  ["qkv", 96, 256, 4, 32, false, 1],
+  ["up", 70, 100, 4, 32, true, 0],
+  ["down", 33, 48, 4, 16, false, 0],
+  ["head", 40, 128, 8, 64, false, 1],
+  ["wide", 2048, 1024, 4, 128, false, 1],
+];
+
+/** More than is read, packed or written at once. */
+export const large: readonly Shape[] = [
+  ["up", 32, 32, 4, 32, true, 0],
+  ["large", 4100, 4608, 4, 128, false, 1],
+];
+
 /** Writes a folder of weights. */
-export function writeWeights(path: string, seed: number): WeightFolder {
-  const { plans, matrices, files } = makeWeights(seed);
+export function writeWeights(path: string, seed: number, shapes = ordinary): WeightFolder {
+  const { plans, matrices, files } = makeWeights(seed, shapes);
   mkdirSync(path, { recursive: true });
   for (const [name, bytes] of files) writeFileSync(join(path, name), bytes);
   return { path, plans, matrices };
 }
 
 /** Two files and bytes in the graph, ends of panels and blocks, zero points, 8 bits, scales of two types. */
-export function makeWeights(seed: number) {
+export function makeWeights(seed: number, shapes = ordinary) {
   const random = randomFrom(seed);
-  const shapes: [string, number, number, 4 | 8, number, boolean, 0 | 1][] = [
-    // name, columns, depth, bits, block, zero points, MW_SCALE_…
-    ["qkv", 96, 256, 4, 32, false, 1],
-    ["up", 70, 100, 4, 32, true, 0],
-    ["down", 33, 48, 4, 16, false, 0],
-    ["head", 40, 128, 8, 64, false, 1],
-    ["wide", 2048, 1024, 4, 128, false, 1],
-  ];
   const matrices = new Map<string, Matrix>();
   const plans: WeightPlan[] = [];
   const parts: Uint8Array[] = [new Uint8Array(3)]; // nothing is aligned

@@ -19,6 +19,7 @@ import type { WeightPlan } from "../../server/onnx/rewrite-result.ts";
 import {
   dataFile,
   digestsOf,
+  large,
   packedAtOnce,
   type WeightFolder,
   withChanges,
@@ -94,6 +95,14 @@ describe("packed weights", () => {
     for (const parallel of [1, 3, 50]) {
       expect(digestsOf(await open(weights, { cacheFolder: newFolder(), parallel }))).toEqual(expected);
     }
+  });
+
+  test("of many megabytes are the same bytes, too", async () => {
+    const weights = writeWeights(newFolder(), 1, large);
+    const expected = await packedAtOnce(kernels, weights);
+    const cacheFolder = newFolder();
+    expect(digestsOf(await open(weights, { cacheFolder }))).toEqual(expected);
+    expect(digestsOf(await open(weights))).toEqual(expected);
   });
 
   test("of no plans need neither cache nor weights", async () => {
@@ -180,20 +189,35 @@ describe("the name of packed weights", () => {
     expect(readdirSync(cacheFolder).filter((name) => name.endsWith(".sha256"))).toEqual([]);
   });
 
-  test.each(["", "{", "null", '{"digest":"../../etc"}', '{"digest":1}'])(
-    "is computed anew when what was remembered is %j",
-    async (text) => {
-      const weights = newWeights();
-      const cacheFolder = newFolder();
-      await open(weights, { cacheFolder, ...later });
-      const remembered = readdirSync(cacheFolder).filter((name) => name.endsWith(".sha256"));
-      expect(remembered).toHaveLength(2);
-      for (const name of remembered) writeFileSync(join(cacheFolder, name), text);
-      expect((await open(weights, { cacheFolder, ...later })).source).toBe("cache");
-      for (const name of remembered)
-        expect(JSON.parse(readFileSync(join(cacheFolder, name), "utf8")).digest).toHaveLength(64);
-    },
-  );
+  test("is not given to contents that change while they are hashed", async () => {
+    const weights = newWeights();
+    const cacheFolder = newFolder();
+    await open(weights, { cacheFolder });
+    const onProgress = () => utimesSync(join(weights.path, dataFile), 0, 0);
+    await expect(open(weights, { cacheFolder, onProgress, ...later })).rejects.toThrow(/was changed or removed while/);
+    expect(packedFiles(cacheFolder)).toHaveLength(1);
+  });
+
+  test.each([
+    ["nothing", () => ""],
+    ["torn", (text: string) => text.slice(0, -20)],
+    ["no object", () => "null"],
+    ["of no digest", (text: string) => text.replace("digest", "other")],
+    ["a digest of another form", (text: string) => text.replace(/[0-9a-f]{64}/, "../../other")],
+    ["of another state", (text: string) => text.replace(/"size":"\d+"/, '"size":"1"')],
+  ])("is computed anew when what was remembered is %s", async (_, damage) => {
+    const weights = newWeights();
+    const cacheFolder = newFolder();
+    await open(weights, { cacheFolder, ...later });
+    const remembered = readdirSync(cacheFolder).filter((name) => name.endsWith(".sha256"));
+    expect(remembered).toHaveLength(2);
+    const texts = remembered.map((name) => readFileSync(join(cacheFolder, name), "utf8"));
+    remembered.forEach((name, index) => {
+      writeFileSync(join(cacheFolder, name), damage(texts[index]!));
+    });
+    expect((await open(weights, { cacheFolder, ...later })).source).toBe("cache");
+    expect(remembered.map((name) => readFileSync(join(cacheFolder, name), "utf8"))).toEqual(texts);
+  });
 });
 
 describe("a file that is not what its name says", () => {
@@ -407,10 +431,23 @@ describe("packing", () => {
     }
   });
 
-  test("that fails in the library fails the model and leaves nothing", async () => {
+  test("that fails in the library fails the model, begins nothing more and leaves nothing, not even what was of no use", async () => {
+    const weights = newWeights();
     const cacheFolder = newFolder();
-    const failing = withChanges(kernels, { pack: () => Promise.reject(new RangeError("broken")) });
-    await expect(open(newWeights(), { cacheFolder }, failing)).rejects.toThrow(new RangeError("broken"));
+    await open(weights, { cacheFolder });
+    for (const name of packedFiles(cacheFolder)) {
+      rmSync(join(cacheFolder, name)); // it is mapped here: a new one
+      writeFileSync(join(cacheFolder, name), "torn");
+    }
+    let calls = 0;
+    const failing = withChanges(kernels, {
+      pack: async (...args) => {
+        if (++calls === 1) throw new RangeError("broken");
+        await kernels.pack(...args);
+      },
+    });
+    await expect(open(weights, { cacheFolder, parallel: 2 }, failing)).rejects.toThrow(new RangeError("broken"));
+    expect(calls).toBeLessThan(weights.plans.length - 1);
     expect(readdirSync(cacheFolder)).toEqual([]);
   });
 });
@@ -439,10 +476,16 @@ describe("the folder of the cache", () => {
     expect(packedFiles(cacheFolder)).not.toContain(basename(oldFile));
   });
 
-  test("loses digests that nobody has used for 30 days", async () => {
-    const { cacheFolder, current } = await twoModels();
+  test("loses digests that nobody has used for 30 days, and keeps what was used since", async () => {
+    const { cacheFolder, old, current } = await twoModels();
     const digests = () => readdirSync(cacheFolder).filter((name) => name.endsWith(".sha256"));
-    for (const name of digests()) age(join(cacheFolder, name), 31 * day);
+    const ageAll = () => {
+      for (const name of digests()) age(join(cacheFolder, name), 31 * day);
+    };
+    ageAll();
+    await open(old, { cacheFolder, ...later });
+    expect(digests()).toHaveLength(2);
+    ageAll();
     await open(current, { cacheFolder });
     expect(digests()).toEqual([]);
   });
