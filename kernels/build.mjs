@@ -40,8 +40,8 @@ const families = {
   },
   avxvnni: { arch: "x64", flags: [...x64, "-mavxvnni"] },
   avx2: { arch: "x64", flags: x64 },
-  neon: { arch: "arm64", flags: ["-march=armv8.2-a+dotprod+fp16"] },
-  i8mm: { arch: "arm64", flags: ["-march=armv8.2-a+dotprod+fp16+i8mm"] },
+  neon: { arch: "arm64", flags: ["-mcpu=generic+v8_2a+dotprod+fullfp16"] },
+  i8mm: { arch: "arm64", flags: ["-mcpu=generic+v8_2a+dotprod+fullfp16+i8mm"] },
 };
 
 const { values } = parseArgs({

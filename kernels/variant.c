@@ -38,13 +38,20 @@ static Cpu look(void) {
   return cpu;
 }
 #elif defined(__aarch64__)
-extern const struct MwMatMulKernels mw_matmul_neon;
+extern const struct MwMatMulKernels mw_matmul_neon, mw_matmul_i8mm;
 extern const struct MwAttentionKernels mw_attention_neon;
 #if defined(__linux__)
 #include <sys/auxv.h>
-static int has_dot_product(void) { return getauxval(AT_HWCAP) >> 20 & 1; } // HWCAP_ASIMDDP
+static int has_dot_product(void) { return getauxval(AT_HWCAP) >> 20 & 1; }     // HWCAP_ASIMDDP
+static int has_matrix_product(void) { return getauxval(AT_HWCAP2) >> 13 & 1; } // HWCAP2_I8MM
 #else
+#include <sys/sysctl.h>
 static int has_dot_product(void) { return 1; } // every Apple processor has it
+static int has_matrix_product(void) {
+  int has = 0;
+  size_t size = sizeof has;
+  return sysctlbyname("hw.optional.arm.FEAT_I8MM", &has, &size, 0, 0) == 0 && has;
+}
 #endif
 #endif
 
@@ -75,6 +82,7 @@ __attribute__((constructor)) static void begin(void) {
   if (cpu.avx_vnni) add("avx-vnni", &mw_matmul_avxvnni, &mw_attention_avx2);
   if (cpu.avx2) add("avx2", &mw_matmul_avx2, &mw_attention_avx2);
 #elif defined(__aarch64__)
+  if (has_dot_product() && has_matrix_product()) add("neon-i8mm", &mw_matmul_i8mm, &mw_attention_neon);
   if (has_dot_product()) add("neon-dotprod", &mw_matmul_neon, &mw_attention_neon);
 #endif
   add("scalar", &mw_matmul_scalar, &mw_attention_scalar);
