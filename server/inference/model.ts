@@ -57,7 +57,7 @@ export async function openModel(
     modelType: folder.config.type,
     maxSequences,
     loadMs: performance.now() - started,
-    warnings,
+    warnings: [...warnings, ...report.warnings],
     defaults: defaultsOf(folder.config.search, spec.contextLength),
     runner: report,
   };

@@ -102,15 +102,17 @@ async function openNative(
 ): Promise<{ runner: ModelRunner; report: RunnerReport }> {
   const { kernels, graph } = plan;
   const cacheType = cacheTypeOf(options);
+  const warnings: string[] = [];
   const packed = await openPackedWeights(kernels, folder.path, graph.weights, {
     cacheFolder: options.packedWeightsFolder,
+    onWarning: (warning) => warnings.push(warning),
     onProgress: onProgress && ((done, total) => onProgress({ done, total })),
   });
   const kvType = kvTypes[cacheType];
   const runner = await openNativeRunner(runtime, kernels, folder, graph, packed, { ...options, kvType });
+  if (packed.reason !== undefined) warnings.push(packed.reason);
   const weights = { packedWeights: packed.source, packedWeightsBytes: packed.bytes };
-  const reason = packed.reason === undefined ? plan.reason : `${plan.reason} ${packed.reason}`;
-  return { runner, report: { ...nativeReport(plan, cacheType), reason, ...weights } };
+  return { runner, report: { ...nativeReport(plan, cacheType), ...weights, warnings } };
 }
 
 async function openStock(
@@ -140,13 +142,14 @@ function nativeReport(
     cacheType,
     cacheBytesPerToken: blockBytes / blockTokens,
     packedWeightsBytes: 0,
+    warnings: [],
   };
 }
 
 function stockReport({ config }: ModelFolder, reason: string, cacheType: "float32" | "float16"): RunnerReport {
   const { layers, kvHeads, headSize } = config.decoder;
   const cacheBytesPerToken = 2 * layers * kvHeads * headSize * itemBytes[cacheType];
-  return { kind: "stock", reason, kernels: "", cacheType, cacheBytesPerToken, packedWeightsBytes: 0 };
+  return { kind: "stock", reason, kernels: "", cacheType, cacheBytesPerToken, packedWeightsBytes: 0, warnings: [] };
 }
 
 /** Placements of one operator, place and reason together, in the order of the first of each. */

@@ -23,6 +23,8 @@ export interface RunnerReport {
   /** Where packed weights lie: mapped from the cache, packed now and mapped, or in this process's memory; undefined of the stock runner. */
   readonly packedWeights?: "cache" | "packed" | "memory";
   readonly packedWeightsBytes: number;
+  /** What was found on the way and is worth saying. */
+  readonly warnings: readonly string[];
 }
 
 /** Nodes of the same operator that run in the same place for the same reason. */
@@ -41,7 +43,7 @@ export interface RunnerInspection {
   readonly nodes: readonly NodeGroup[];
 }
 
-/** How much of the weights has been packed, in bytes of packed weights. */
+/** How far the packing of the weights is, in bytes: those hashed, and those packed. */
 export interface PackingProgress {
   readonly done: number;
   readonly total: number;

@@ -270,14 +270,14 @@ export const StreamLoadModelResponseSchema: GenMessage<StreamLoadModelResponse> 
  */
 export type PackingProgress = Message<"modelwire.inference.v1.PackingProgress"> & {
   /**
-   * Bytes of packed weights that are done.
+   * Bytes that are done: each is looked over for its digest once, and weights are packed once.
    *
    * @generated from field: int64 bytes_done = 1;
    */
   bytesDone: bigint;
 
   /**
-   * Bytes of all of them.
+   * Bytes of both together.
    *
    * @generated from field: int64 bytes_total = 2;
    */
