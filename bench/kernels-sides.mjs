@@ -48,7 +48,12 @@ export class Sides {
   async ask(name, request) {
     const one = await this.#process(name);
     await asleep();
-    return await one.ask({ ...request, ...sides[name].fields });
+    const started = performance.now();
+    try {
+      return await one.ask({ ...request, ...sides[name].fields });
+    } finally {
+      tell(name, Object.values(request).join(" "), started);
+    }
   }
 
   /** Ends the process of a side. */
@@ -66,7 +71,9 @@ export class Sides {
     const key = sides[name].process;
     const running = this.#running.get(key);
     if (running && !running.gone) return running;
+    const began = performance.now();
     const started = await this.#start(key);
+    tell(key, "started", began);
     this.#running.set(key, started);
     return started;
   }
@@ -103,6 +110,11 @@ export function bytesOf(name, batch, context, steps, atOnce = context) {
 export function availableBytes() {
   if (process.platform !== "linux") return Number.POSITIVE_INFINITY;
   return Number(/MemAvailable:\s+(\d+)/.exec(readFileSync("/proc/meminfo", "utf8"))[1]) * 1024;
+}
+
+/** Progress, where it is seen and not in the way of what is printed. */
+function tell(name, what, started) {
+  console.error(`${name}: ${what} (${((performance.now() - started) / 1000).toFixed(1)} s)`);
 }
 
 /** Time in which threads that spin after a run go to sleep. */

@@ -1,6 +1,6 @@
 // How fast a model of Phi-3-mini's geometry is on our native runner, beside our stock one, onnxruntime-genai and
 // llama.cpp, all taking turns in one run on an otherwise idle machine. `npm run bench -- kernels --help` says what it takes.
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -56,9 +56,10 @@ export async function main(args) {
     gguf: values.gguf ?? ggufModel(cache),
     python: values.python ?? genaiPython(cache),
     llama: values.llama ?? llamaModule(cache),
-    // Packed weights of this run alone, so that its first load is one.
-    packed: mkdtempSync(join(cache, "packed-")),
+    // Emptied before and after, so that this run's first load is one.
+    packed: join(cache, "packed"),
   };
+  rmSync(paths.packed, { recursive: true, force: true });
   const parts = values.only.split(",");
   const sides = new Sides(paths, Number(values.threads));
   const started = performance.now();

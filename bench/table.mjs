@@ -67,7 +67,7 @@ export function summary(samples) {
 
 /** "74.1 ms", "0.31 GB". */
 export function quantity(value, unit) {
-  if (unit === "ms") return `${value.toPrecision(value >= 1000 ? 4 : 3)} ms`;
+  if (unit === "ms") return `${value >= 1000 ? value.toFixed(0) : value.toPrecision(3)} ms`;
   if (value >= 1e9) return `${(value / 1e9).toFixed(2)} GB`;
   return value >= 1e6 ? `${(value / 1e6).toFixed(0)} MB` : `${(value / 1e3).toFixed(1)} kB`;
 }
