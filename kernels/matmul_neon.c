@@ -121,6 +121,7 @@ INLINE void unit_of(const uint8_t *weights, const uint8_t *activations, const fl
 INLINE void tile_of(const MwTile *t, int rows, int unit, MwForm form) {
   const uint8_t *weights = t->weights, *activations = t->quantised;
   for (int64_t u = 0; u < t->units; u++) {
+#pragma GCC unroll 1 // half the code
     for (int c = 0; c < MW_PANEL; c += COLUMNS)
       unit_of(weights + c * 4, activations, t->scales + u * MW_PANEL + c, t->sums + c, rows, unit, form);
     if (t->ahead)
