@@ -82,7 +82,8 @@ static const uint8_t *look_ahead(const Job *job, int64_t panel, int64_t first) {
   if (panel >= l->panels) return 0;
   const uint8_t *data = job->product->weights->data + panel * l->panel_bytes;
   const uint8_t *scales = data + next / per_block * l->scale_bytes;
-  int64_t blocks = l->blocks - next / per_block < STRETCH / per_block ? l->blocks - next / per_block : STRETCH / per_block;
+  int64_t blocks = l->blocks - next / per_block, most = STRETCH / per_block;
+  if (blocks > most) blocks = most;
   for (int64_t i = 0; i < blocks * l->scale_bytes; i += 64) __builtin_prefetch(scales + i);
   return data + l->weights_at + next * l->unit_bytes;
 }
@@ -138,7 +139,7 @@ static void multiply_panel(const Job *job, int64_t panel_index, int64_t first_ti
   write_out(job->product, sums, panel_index, row, rows);
 }
 
-/** One group of panels for one chunk of rows; chunks are the outer loop, so that neighbours in time share activations. */
+/** One group of panels for one chunk of rows. Chunks are the outer loop: neighbours in time share activations. */
 static void multiply_group(void *user, size_t index) {
   const Job *job = user;
   int64_t chunk = (int64_t)index / job->groups, group = (int64_t)index % job->groups;

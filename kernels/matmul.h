@@ -71,8 +71,8 @@ typedef enum MwForm {
  *   float [rows]  scale, 22 significant bits
  *   float [rows]  -MW_MAGIC * scale
  * An integer sum s that began at MW_START has, for |s| < 2^22, the bits of the float MW_MAGIC + s. So
- * fma(that, scale, -MW_MAGIC * scale) is float(s) * scale, rounded once: the product with -MW_MAGIC = -3 * 2^22 is exact
- * because the scale has two bits to spare. It saves the conversion of every sum.
+ * fma(that, scale, -MW_MAGIC * scale) is float(s) * scale, rounded once: the product with -MW_MAGIC = -3 * 2^22 is
+ * exact because the scale has two bits to spare. It saves the conversion of every sum.
  */
 enum { MW_START = 0x4b400000, MW_ROW_EXTRA = 12 };
 #define MW_MAGIC 12582912.0f
@@ -115,7 +115,7 @@ typedef struct MwProduct {
   int64_t rows;
 } MwProduct;
 
-/** Calls task(user, 0 … count - 1), in any order, on any threads, and returns when all are done. @return 0, or not run */
+/** Calls task(user, 0 … count - 1) in any order on any threads, until all are done. @return 0, or nothing was run */
 typedef int (*MwParallel)(void *pool, void (*task)(void *user, size_t index), size_t count, void *user);
 
 enum { MW_OK = 0, MW_UNSUPPORTED = -1, MW_NO_MEMORY = -2, MW_NOT_RUN = -3 };
@@ -132,9 +132,9 @@ int64_t mw_packed_bytes(int64_t columns, int64_t depth, int bits, int block, int
 int mw_scale_type(const float *scales, int64_t count);
 
 /**
- * Packs the columns first_column … last_column - 1, so that threads can share the work: both are multiples of 32, or the
- * last is `columns`. Sources as MatMulNBits has them: weights [N][blocks][block * bits / 8], scales [N][blocks], zero
- * points null or [N][ceil(blocks * bits / 8)].
+ * Packs the columns first_column … last_column - 1, so that threads can share the work: both are multiples of 32, or
+ * the last is `columns`. Sources as MatMulNBits has them: weights [N][blocks][block * bits / 8], scales [N][blocks],
+ * zero points null or [N][ceil(blocks * bits / 8)].
  * @return 0, or -1: not supported, columns beyond the matrix, or a scale that the type does not hold exactly
  */
 int mw_pack(uint8_t *out, const uint8_t *weights, const float *scales, const uint8_t *zero_points, int64_t columns,

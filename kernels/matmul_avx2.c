@@ -44,7 +44,8 @@ void mw_quantise_avx2(uint8_t *out, const float *x, int rows, int64_t depth, int
       const float *from = x + r * depth + k;
       float scale, last[32] = {0};
       if (depth - k < unit) from = memcpy(last, from, (size_t)(depth - k) * sizeof *x);
-      int sum = unit == 32 ? quantise_unit(out + r * 32, from, 32, &scale) : quantise_unit(out + r * 16, from, 16, &scale);
+      uint8_t *q = out + r * unit;
+      int sum = unit == 32 ? quantise_unit(q, from, 32, &scale) : quantise_unit(q, from, 16, &scale);
       mw_store_extra(out + rows * unit, rows, r, MW_START - zero * sum, scale);
     }
 }

@@ -1,5 +1,5 @@
-// The product with NEON's dot product of four bytes (ARMv8.2 and on; all Apple processors). Weights are signed bytes here:
-// those of 8 bits are less 128 already. Quantising and unpacking serve the variant with matrix products too.
+// The product with NEON's dot product of four bytes (ARMv8.2 and on; all Apple processors). Weights are signed bytes
+// here: those of 8 bits have 128 taken off. Quantising and unpacking serve the variant with matrix products too.
 #include "matmul_unit.h"
 #include <arm_neon.h>
 

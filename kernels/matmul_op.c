@@ -82,7 +82,8 @@ static OrtStatus *check(const Node *node, const Tensor *a, const Tensor *weights
     return refuse("the last dimension of A", a->dims[a->rank - 1], node->form.depth);
   if (weights->rank != 1) return refuse("the rank of W", (int64_t)weights->rank, 1);
   if (weights->count != node->packed_bytes) return refuse("the length of W", weights->count, node->packed_bytes);
-  if ((uintptr_t)weights->data % 64) return refuse("the address of W modulo 64", (int64_t)((uintptr_t)weights->data % 64), 0);
+  int64_t misplaced = (int64_t)((uintptr_t)weights->data % 64);
+  if (misplaced) return refuse("the address of W modulo 64", misplaced, 0);
   if (bias->data && (bias->rank != 1 || bias->count != node->form.columns))
     return refuse("the length of bias", bias->count, node->form.columns);
   return 0;

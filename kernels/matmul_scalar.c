@@ -1,4 +1,4 @@
-// The product in plain C: the definition of the bits that every other variant must give, and the variant of last resort.
+// The product in plain C: it defines the bits that every other variant must give, and is the variant of last resort.
 #include "matmul_unit.h"
 
 /** a * b + c rounded once, without the instruction for it: some C libraries of Windows round fmaf twice. */

@@ -32,7 +32,7 @@ static inline float mw_load_float(const uint8_t *from) {
 /**
  * The scale of a unit of activations: max|x| / 127, cut to 22 significant bits; `most` is the bits of max|x|.
  * Where the scale would not be a normal number: 0, the activations count as zeros.
- * Where MW_MAGIC * scale would not be finite (2^110 and more, infinities, NaN): NaN, which reaches every sum of the row.
+ * From 2^110 on MW_MAGIC * scale would soon not be finite: NaN, as for infinities and NaN; it reaches all of the row.
  */
 static inline float mw_unit_scale(uint32_t most) {
   if (most >= 0x76800000) return mw_float_of(0x7fc00000);

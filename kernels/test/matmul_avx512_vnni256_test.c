@@ -1,4 +1,4 @@
-// Holds the 256-bit VNNI product against the plain C on processors that have its instructions in AVX512's encoding only.
+// Holds the 256-bit VNNI product against the plain C on processors that have its instructions in AVX512's encoding.
 // Of other processors it asks nothing: `main` itself must not need AVX512.
 #define MW_VNNI_OF_AVX512
 #define mw_matmul_avxvnni matmul_vnni256

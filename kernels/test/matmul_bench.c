@@ -77,8 +77,8 @@ static void measure(const MwVariant *variant, MwWeights w, const int *rows, int 
   if (!data || !x || !y) abort();
   fill(data, &w, copies);
   for (int64_t i = 0; i < MOST_ROWS * w.depth; i++) x[i] = (float)(i % 251) - 125.0f;
-  printf("N %ld K %ld bits %d block %d zp %d scale %d\n", (long)w.columns, (long)w.depth, w.bits, w.block, w.zero_points,
-         w.scale_type);
+  printf("N %ld K %ld bits %d block %d zero points %d scale type %d\n", (long)w.columns, (long)w.depth, w.bits, w.block,
+         w.zero_points, w.scale_type);
   for (int i = 0; i < row_counts; i++) {
     MwProduct product = {&w, 0, x, y, rows[i]};
     double best = 1e9;

@@ -168,10 +168,12 @@ static void check_far_values(const char *variant, const MwMatMulKernels *kernels
       expect(!counts_as_zero || zeros_got == columns, "what has no normal scale counts as zero", variant, c->name);
       int must_be_nan = !(fabsf(far_values[i]) < 0x1p110f), nan = 0;
       for (int64_t n = 0; n < columns; n++) nan += isnan(y[row * columns + n]) != 0;
-      expect(nan == (must_be_nan ? columns : 0), "NaN, infinities and 2^110 reach all of their row as NaN", variant, c->name);
+      const char *claim = "NaN, infinities and 2^110 reach all of their row as NaN";
+      expect(nan == (must_be_nan ? columns : 0), claim, variant, c->name);
       for (int64_t r = 0; r < rows; r++)
         if (r != row)
-          expect(same(y + r * columns, c->expected + r * columns, columns), "other rows are untouched", variant, c->name);
+          expect(same(y + r * columns, c->expected + r * columns, columns), "other rows are untouched", variant,
+                 c->name);
     }
   memset(x, 0, (size_t)(rows * depth) * 4);
   multiply(kernels, c, x, y, rows);

@@ -17,7 +17,8 @@ static int source_weight(const Case *c, int64_t column, int64_t k) {
 static int quantised(const Case *c, const float *x, int64_t k, float *scale) {
   int unit = c->packed.block == 16 ? 16 : 32;
   float most = 0;
-  for (int64_t i = k / unit * unit; i < (k / unit + 1) * unit && i < c->packed.depth; i++) most = fmaxf(most, fabsf(x[i]));
+  int64_t first = k / unit * unit, end = first + unit < c->packed.depth ? first + unit : c->packed.depth;
+  for (int64_t i = first; i < end; i++) most = fmaxf(most, fabsf(x[i]));
   *scale = most / 127.0f;
   uint32_t bits;
   memcpy(&bits, scale, 4);
@@ -58,7 +59,8 @@ static void check_pieces(const Case *c) {
   expect(memcmp(out, c->data, (size_t)bytes) == 0, "values beyond K do not reach the packed bytes", "packing", c->name);
   expect(pack_columns(c, out, 1, w->columns) == -1, "a first column within a panel is refused", "packing", c->name);
   expect(pack_columns(c, out, 0, w->columns + 1) == -1, "columns beyond the matrix are refused", "packing", c->name);
-  expect(w->columns < 33 || pack_columns(c, out, 0, 31) == -1, "a last column within a panel is refused", "packing", c->name);
+  int refused = w->columns < 33 || pack_columns(c, out, 0, 31) == -1;
+  expect(refused, "a last column within a panel is refused", "packing", c->name);
   free(out);
 }
 
@@ -76,7 +78,8 @@ static void check_scale_types(void) {
     expect(mw_scale_type(&known[i].value, 1) == known[i].type, "the smallest exact type of a scale", "packing", detail);
     uint8_t weights[16] = {0}, *out = zeros(mw_packed_bytes(1, 32, 4, 32, 0, MW_SCALE_F16), 1);
     int packed = mw_pack(out, weights, &known[i].value, 0, 1, 32, 4, 32, MW_SCALE_F16, 0, 1);
-    expect((packed == 0) == (known[i].type == MW_SCALE_F16), "a scale that f16 does not hold is refused", "packing", detail);
+    int fits = known[i].type == MW_SCALE_F16;
+    expect((packed == 0) == fits, "a scale that f16 does not hold is refused", "packing", detail);
     free(out);
   }
   float mixed[] = {0x1.004p0f, 0x1p-30f};
@@ -108,16 +111,18 @@ static void check_widening(const char *variant, const MwMatMulKernels *kernels) 
 }
 
 static void check_unsupported(void) {
-  const int64_t forms[][6] = {{0, 32, 4, 32, 0, 0},    {-1, 32, 4, 32, 0, 0},   {32, 0, 4, 32, 0, 0},  {32, 32, 2, 32, 0, 0},
-                              {32, 32, 4, 8, 0, 0},    {32, 32, 4, 48, 0, 0},   {32, 32, 4, 256, 0, 0}, {32, 32, 8, 32, 1, 0},
-                              {32, 32, 4, 32, 0, 3},   {32, 32, 4, 32, 0, -1},  {32, 32, 16, 32, 0, 0},
-                              {1LL << 40, 32, 4, 32, 0, 0}, {32, 1LL << 40, 4, 32, 0, 0}};
+  // columns, depth, bits, block, zero points, scale type
+  const int64_t forms[][6] = {{0, 32, 4, 32, 0, 0},   {-1, 32, 4, 32, 0, 0},        {32, 0, 4, 32, 0, 0},
+                              {32, 32, 2, 32, 0, 0},  {32, 32, 4, 8, 0, 0},         {32, 32, 4, 48, 0, 0},
+                              {32, 32, 4, 256, 0, 0}, {32, 32, 8, 32, 1, 0},        {32, 32, 4, 32, 0, 3},
+                              {32, 32, 4, 32, 0, -1}, {32, 32, 16, 32, 0, 0},       {1LL << 40, 32, 4, 32, 0, 0},
+                              {32, 1LL << 40, 4, 32, 0, 0}};
   for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
     const int64_t *f = forms[i];
     char detail[80];
     snprintf(detail, sizeof detail, "form %d", (int)i);
-    expect(mw_packed_bytes(f[0], f[1], (int)f[2], (int)f[3], (int)f[4], (int)f[5]) == -1, "unsupported forms are refused",
-           "packing", detail);
+    int64_t bytes = mw_packed_bytes(f[0], f[1], (int)f[2], (int)f[3], (int)f[4], (int)f[5]);
+    expect(bytes == -1, "unsupported forms are refused", "packing", detail);
   }
 }
 
