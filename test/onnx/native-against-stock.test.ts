@@ -118,11 +118,14 @@ describe("on random models, the native runner", () => {
       if (nodes.some(({ operator, runsOn }) => /MatMul/.test(operator) && runsOn === "onnxruntime")) continue;
       models++;
       for (const cacheType of ["float32", "float16", "int8"] as const) {
-        const alone = await logits(model, { runner: "native", cacheType });
-        const pieces = await logits(model, { runner: "native", cacheType }, [1, 40, 7]);
-        const beside = await besideOthers(model, { runner: "native", cacheType });
-        expect(differing(pieces, alone), `in pieces, ${cacheType} ${name(options)}`).toBe(0);
-        expect(differing(beside, alone), `beside others, ${cacheType} ${name(options)}`).toBe(0);
+        const sized = { runner: "native", cacheType } as const;
+        const [alone, pieces, beside] = await withRunner(model, sized, async (runner) => [
+          await inPieces(runner, atOnce),
+          await inPieces(runner, [1, 40, 7]),
+          await besideOthers(runner),
+        ]);
+        expect(differing(pieces!, alone!), `in pieces, ${cacheType} ${name(options)}`).toBe(0);
+        expect(differing(beside!, alone!), `beside others, ${cacheType} ${name(options)}`).toBe(0);
       }
     }
     expect(models).toBeGreaterThan(geometries.length / 2);
@@ -141,46 +144,47 @@ async function folder(options: RandomModelOptions, accuracyLevel: 1 | 4): Promis
   return known;
 }
 
-/** Logits of every token of the text, which comes in pieces of these lengths, over and over. */
+/** What a runner of its own gives of the text. */
 async function logits(
   model: string,
   options: RunnerOptions,
   pieces: readonly number[] = atOnce,
 ): Promise<Float32Array> {
-  return await withRunner(model, options, async (runner) => {
-    const sequence = runner.allocate()!;
-    const parts: Float32Array[] = [];
-    for (let position = 0, i = 0; position < text.length; position += pieces[i++ % pieces.length]!) {
-      const tokens = text.slice(position, position + pieces[i % pieces.length]!);
-      const [part] = await runner.forward([{ sequence, tokens, position, wantsLogits: "all" }]);
-      parts.push(part!.slice());
-    }
-    return joined(parts);
-  });
+  return await withRunner(model, options, (runner) => inPieces(runner, pieces));
+}
+
+/** Logits of every token of the text, which comes in pieces of these lengths, over and over. */
+async function inPieces(runner: ModelRunner, pieces: readonly number[]): Promise<Float32Array> {
+  const sequence = runner.allocate()!;
+  const parts: Float32Array[] = [];
+  for (let position = 0, i = 0; position < text.length; position += pieces[i++ % pieces.length]!) {
+    const tokens = text.slice(position, position + pieces[i % pieces.length]!);
+    const [part] = await runner.forward([{ sequence, tokens, position, wantsLogits: "all" }]);
+    parts.push(part!.slice());
+  }
+  runner.release(sequence);
+  return joined(parts);
 }
 
 /** The same of the second of three sequences that are computed together, each at another place of another text. */
-async function besideOthers(model: string, options: RunnerOptions): Promise<Float32Array> {
-  return await withRunner(model, options, async (runner) => {
-    const [before, sequence, behind] = [runner.allocate()!, runner.allocate()!, runner.allocate()!];
-    const parts: Float32Array[] = [];
-    const steps = [
-      [33, 50, 1],
-      [1, 1, 64],
-      [5, 24, 1],
-    ] as const;
-    const at = [0, 0, 0];
-    for (const counts of steps) {
-      const batch = [before, sequence, behind].map((place, i) => {
-        const position = at[i]!;
-        at[i]! += counts[i]!;
-        const tokens = i === 1 ? text.slice(position, at[i]) : text.map((id) => (id + i) % 150).slice(0, counts[i]!);
-        return { sequence: place, tokens, position, wantsLogits: i === 1 ? "all" : "last" } as const;
-      });
-      parts.push((await runner.forward(batch))[1]!.slice());
-    }
-    return joined(parts);
-  });
+async function besideOthers(runner: ModelRunner): Promise<Float32Array> {
+  const sequences = [runner.allocate()!, runner.allocate()!, runner.allocate()!];
+  const parts: Float32Array[] = [];
+  const at = [0, 0, 0];
+  for (const counts of [
+    [33, 50, 1],
+    [1, 1, 64],
+    [5, 24, 1],
+  ]) {
+    const batch = sequences.map((sequence, i) => {
+      const position = at[i]!;
+      at[i]! += counts[i]!;
+      const tokens = i === 1 ? text.slice(position, at[i]) : text.map((id) => (id + i) % 150).slice(0, counts[i]!);
+      return { sequence, tokens, position, wantsLogits: i === 1 ? "all" : "last" } as const;
+    });
+    parts.push((await runner.forward(batch))[1]!.slice());
+  }
+  return joined(parts);
 }
 
 async function withRunner<T>(
