@@ -531,6 +531,11 @@ static void test_fused(void) {
     float got = fused(a, b, c), expected = fmaf(a, b, c);
     wrong += bits_of(got) != bits_of(expected) && !(isnan(got) && isnan(expected));
   }
+  // The product is a half and 2^-36 more or less: too little for a double beside c, enough to decide the rounding.
+  for (float c = 8388608; c < 8388624; c++) {
+    wrong += fused(398739, 86171 * 0x1p-36f, c) != c + 1 || fused(279527, 122921 * 0x1p-36f, c) != c;
+    wrong += fused(-398739, 86171 * 0x1p-36f, -c) != -c - 1 || fused(-279527, 122921 * 0x1p-36f, -c) != -c;
+  }
   expect(wrong == 0, "a product and a sum are rounded once", "", "");
 }
 
