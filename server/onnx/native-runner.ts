@@ -60,6 +60,7 @@ export async function openNativeRunner(
       ...stated,
       intraOpThreads: options.threads ?? stated.intraOpThreads,
       entries: {
+        // With it a step costs half as much again of the processor, which whatever else runs here has to do without.
         "session.intra_op.allow_spinning": "0",
         ...stated.entries,
         "session.model_external_initializers_file_folder_path": folder.path,
