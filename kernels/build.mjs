@@ -8,7 +8,17 @@
 //   node kernels/build.mjs --abi HEADER    holds ort.h against ONNX Runtime's onnxruntime_c_api.h
 // Zig is taken from PyPI (the package ziglang, 130 MB) into the user's cache folder unless ZIG names one.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -85,7 +95,9 @@ function build(platform, into) {
     // A library of a Mac is found by its path; the others need the mathematics of C for the plain variant.
     const link = platform.startsWith("linux") ? ["-lm", "-Wl,-z,defs", "-Wl,-z,now", "-Wl,--build-id=none"] : [];
     run(compiler[0], [...compiler.slice(1), "-shared", "-s", "-o", made, ...objects, ...link], { cwd: scratch });
-    run("cp", [made, join(folder, library)]);
+    // As a new file: a process that has the old one open must not see it change.
+    copyFileSync(made, join(folder, `${library}.new`));
+    renameSync(join(folder, `${library}.new`), join(folder, library));
   });
 }
 
