@@ -5,8 +5,8 @@
 // float32, float16 or int8. K lies transposed, so that both products read it along a row. The head size is padded to a
 // multiple of 16; int8 parts are followed by 32 float scales, one per token.
 //
-// A row's result depends on its own sequence and position alone, bit for bit: whatever else is in the batch, however its
-// prompt was cut, and on every processor. See attention_kernel.h for the order of the operations.
+// A row's result depends on its own sequence and position alone, bit for bit: whatever else is in the batch, however
+// its prompt was cut, and on every processor. See attention_kernel.h for the order of the operations.
 #ifndef MODELWIRE_ATTENTION_H
 #define MODELWIRE_ATTENTION_H
 #include <stddef.h>
@@ -21,7 +21,7 @@ enum { MW_KV_F32 = 0, MW_KV_F16 = 1, MW_KV_INT8 = 2 };
  *   [1] address of the pool, a multiple of 64
  *   [2] blocks of the pool
  *   [3] bytes of a block, all layers together, a multiple of 64
- *   [4] bytes of one layer within a block: mw_kv_layer_bytes()
+ *   [4] bytes of one layer within a block: mw_layer_bytes()
  *   [5] MW_KV_…
  *   [6] runs
  *   [7] 0
@@ -55,10 +55,10 @@ typedef struct MwAttention {
 } MwAttention;
 
 /**
- * The work of one run and one head of keys and values, in two steps: `write` rotates the run's keys and puts them and its
- * values into their blocks, `attend` computes the run's rows of all heads that share them. Different runs and heads touch
- * nothing in common, so they may run at once. (A run is never split: with fewer runs times heads than threads, some idle.
- * Splitting needs only that all of `write` is done before `attend` begins on parts of a run's rows.)
+ * The work of one run and one head of keys and values, in two steps: `write` rotates the run's keys and puts them and
+ * its values into their blocks, `attend` computes the run's rows of all heads that share them. Different runs and heads
+ * touch nothing in common, so they may run at once. (A run is never split: with fewer runs times heads than threads,
+ * some idle. Splitting needs only that all of `write` is done before `attend` begins on parts of a run's rows.)
  */
 typedef struct MwAttentionKernels {
   void (*write)(const MwAttention *call, int64_t run, int64_t kv_head);
@@ -77,7 +77,7 @@ static inline int64_t mw_kv_part_bytes(int64_t head_size, int64_t type) {
 }
 
 /** Bytes of one layer within a block. @return -1 for a geometry or a type that is not supported */
-int64_t mw_kv_layer_bytes(int64_t kv_heads, int64_t head_size, int kv_type);
+int64_t mw_layer_bytes(int64_t kv_heads, int64_t head_size, int kv_type);
 
 /**
  * Holds meta against the node and the number of tokens in the batch, before anything is touched.

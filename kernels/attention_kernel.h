@@ -1,4 +1,5 @@
-// The kernels of attention, written once over sixteen floats at a time: each attention_*.c includes a simd_*.h and this.
+// The kernels of attention, written once over sixteen floats at a time: each attention_*.c includes a simd_*.h, then
+// this.
 //
 // The order of the operations is fixed, whatever the tile and the batch, so that equal rows give equal bits:
 //   score of (row, token)   one fma after another over the head, from the first number to the last
@@ -209,7 +210,10 @@ static void rotate(float *restrict to, const float *restrict from, const MwAtten
   for (int64_t i = 2 * half; i < call->head_size; i++) to[i] = from[i];
 }
 
-/** Numbers of one token as int8, [MW_MOST_HEAD_SIZE]. @return their scale; NaN when one of them is not finite, so that this is not lost */
+/**
+ * Numbers of one token as int8, [MW_MOST_HEAD_SIZE].
+ * @return their scale; NaN when one of them is not finite, so that this is not lost
+ */
 static float quantise(int8_t *restrict to, const float *restrict from, int64_t count) {
   uint32_t top = 0; // bits of the largest size: they are ordered as sizes are, infinities and NaN above all
   for (int64_t i = 0; i < count; i++) {
@@ -470,7 +474,8 @@ static void attend_rows(const Run *run, Rows *rows) {
   int64_t size = call->head_size, last = rows->first + rows->count - 1;
   for (int64_t r = 0; r < rows->count; r++) {
     float *query = rows->queries + r * size;
-    if (r + AHEAD < rows->count) fetch_head(call->query + offset_of(run, rows->first + r + AHEAD, call->query_stride), size);
+    if (r + AHEAD < rows->count)
+      fetch_head(call->query + offset_of(run, rows->first + r + AHEAD, call->query_stride), size);
     rotate(query, call->query + offset_of(run, rows->first + r, call->query_stride), call,
            position_of(run, rows->first + r));
     for (int64_t i = 0; i < size; i++) query[i] *= call->scale;

@@ -1,7 +1,6 @@
-// Whether the `meta` input of PagedAttention may be believed: after this, every block that the kernels reach lies inside
-// the pool and every token inside the batch. Runs once per layer and step: its time goes with runs and blocks.
+// Whether the `meta` input of PagedAttention may be believed: after this, every block that the kernels reach lies
+// inside the pool and every token inside the batch. Runs once per layer and step: its time goes with runs and blocks.
 #include "attention.h"
-#include "ort.h"
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -18,7 +17,7 @@ __attribute__((format(printf, 2, 3))) static int refuse(Reason why, const char *
   return 0;
 }
 
-MW_EXPORT int64_t mw_kv_layer_bytes(int64_t kv_heads, int64_t head_size, int kv_type) {
+int64_t mw_layer_bytes(int64_t kv_heads, int64_t head_size, int kv_type) {
   if (kv_heads < 1 || kv_heads > 65536) return -1;
   if (head_size < 8 || head_size > MW_MOST_HEAD_SIZE || head_size % 8 != 0) return -1;
   if (kv_type != MW_KV_F32 && kv_type != MW_KV_F16 && kv_type != MW_KV_INT8) return -1;
@@ -29,7 +28,7 @@ static int pool_ok(const MwAttention *call, const int64_t *meta, Reason why) {
   int64_t address = meta[MW_META_POOL], blocks = meta[MW_META_BLOCKS], block_bytes = meta[MW_META_BLOCK_BYTES];
   int64_t layer_bytes = meta[MW_META_LAYER_BYTES], type = meta[MW_META_TYPE];
   if (type < MW_KV_F32 || type > MW_KV_INT8) return refuse(why, "KV type %lld is not known", (long long)type);
-  int64_t expected = mw_kv_layer_bytes(call->kv_heads, call->head_size, (int)type);
+  int64_t expected = mw_layer_bytes(call->kv_heads, call->head_size, (int)type);
   if (layer_bytes != expected)
     return refuse(why, "a layer of a block has %lld bytes, not %lld", (long long)expected, (long long)layer_bytes);
   if (block_bytes % 64 != 0 || block_bytes / layer_bytes <= call->layer)

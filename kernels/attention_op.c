@@ -1,5 +1,6 @@
-// The operator PagedAttention: com.microsoft.GroupQueryAttention over keys and values that lie in blocks of ours. Checks
-// all that a graph or a caller can get wrong before any memory is touched, then hands the work to ONNX Runtime's threads.
+// The operator PagedAttention: com.microsoft.GroupQueryAttention over keys and values that lie in blocks of ours.
+// Checks all that a graph or a caller can get wrong before any memory is touched, then hands the work to ONNX Runtime's
+// threads.
 #include "attention.h"
 #include "ort.h"
 #include "variant.h"
@@ -157,7 +158,7 @@ static OrtStatus *read_node(const OrtKernelInfo *info, MwAttention *call) {
   ORT_TRY(ort.KernelInfoGetAttribute_int64(info, "rotary_interleaved", &interleaved));
   ORT_TRY(ort.KernelInfoGetAttribute_float(info, "scale", &call->scale));
   ORT_TRY(ort.KernelInfoGetAttribute_float(info, "softcap", &call->softcap));
-  if (mw_kv_layer_bytes(call->kv_heads, call->head_size, MW_KV_F32) < 0)
+  if (mw_layer_bytes(call->kv_heads, call->head_size, MW_KV_F32) < 0)
     return refuse("%lld heads of keys and values of size %lld are not supported", (long long)call->kv_heads,
                   (long long)call->head_size);
   if (call->heads < 1 || call->heads > 65536 || call->heads % call->kv_heads != 0)
@@ -184,6 +185,11 @@ static OrtStatus *create(const OrtKernelInfo *info, void **kernel) {
   *kept = call;
   *kernel = kept;
   return 0;
+}
+
+/** Bytes of one layer within a block, for who makes the pool. @return -1 for what is not supported */
+MW_EXPORT int64_t mw_kv_layer_bytes(int64_t kv_heads, int64_t head_size, int kv_type) {
+  return mw_layer_bytes(kv_heads, head_size, kv_type);
 }
 
 static const int input_types[INPUTS] = {ORT_FLOAT, ORT_FLOAT, ORT_FLOAT, ORT_FLOAT, ORT_FLOAT, ORT_INT64};

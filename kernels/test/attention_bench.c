@@ -100,7 +100,7 @@ static int64_t *make_meta(const Shape *s, uint8_t *pool, int64_t layer_bytes, in
 }
 
 static void bench(Team *team, const Shape *s, int type, int threads) {
-  int64_t layer_bytes = mw_kv_layer_bytes(s->kv_heads, s->head_size, type);
+  int64_t layer_bytes = mw_layer_bytes(s->kv_heads, s->head_size, type);
   int64_t blocks = (s->context + MW_BLOCK_TOKENS - 1) / MW_BLOCK_TOKENS * s->sequences;
   // Layers in turn, so that what is read is not in a cache.
   int layers = (int)(600000000 / (layer_bytes * blocks)) + 1;

@@ -75,7 +75,7 @@ static const int table_blocks = POSITIONS / 32 + 1;
 
 static Pool open_pool(const Case *c, int type) {
   Pool pool = {.blocks = SEQUENCES * table_blocks, .type = type};
-  pool.layer_bytes = mw_kv_layer_bytes(c->kv_heads, c->head_size, type);
+  pool.layer_bytes = mw_layer_bytes(c->kv_heads, c->head_size, type);
   pool.block_bytes = pool.layer_bytes * LAYERS;
   pool.memory = allocate((size_t)(pool.blocks * pool.block_bytes));
   memset(pool.memory, 0xff, (size_t)(pool.blocks * pool.block_bytes));
@@ -324,7 +324,8 @@ static void test_cases(void) {
     }
     free_data(&data);
   }
-  printf("%d cases, 3 types: off by %.1e, %.1e, %.1e from the definition; variants", CASES, worst[0], worst[1], worst[2]);
+  printf("%d cases, 3 types: off by %.1e, %.1e, %.1e from the definition; ", CASES, worst[0], worst[1], worst[2]);
+  printf("variants");
   for (size_t v = 0; mw_variant_at(v); v++) printf(" %s", mw_variant_at(v)->name);
   printf(" give the same bits in any batch\n");
 }
@@ -405,7 +406,7 @@ static void test_meta(void) {
   static uint8_t pool[64];
   const MwAttention node = {.heads = 4, .kv_heads = 2, .head_size = 24, .layer = 1, .window = -1, .rotary_half = 8,
                             .positions = 40};
-  const int64_t layer = mw_kv_layer_bytes(2, 24, MW_KV_F16), address = (int64_t)(intptr_t)pool / 64 * 64;
+  const int64_t layer = mw_layer_bytes(2, 24, MW_KV_F16), address = (int64_t)(intptr_t)pool / 64 * 64;
   const int64_t sound[LENGTH] = {1, address, 6, 2 * layer, layer, MW_KV_F16, 2, 0,
                                  /* runs */ 0, 3, 30, 16, 3, 1, 0, 18, /* tables */ 5, 0, 4};
   const Mutation mutations[] = {
@@ -487,14 +488,15 @@ static void test_meta(void) {
 }
 
 static void test_layer_bytes(void) {
-  expect(mw_kv_layer_bytes(32, 96, MW_KV_F32) == 32 * 2 * 32 * 96 * 4, "bytes of a layer", "", "float32");
-  expect(mw_kv_layer_bytes(32, 96, MW_KV_F16) == 32 * 2 * 32 * 96 * 2, "bytes of a layer", "", "float16");
-  expect(mw_kv_layer_bytes(8, 128, MW_KV_INT8) == 8 * 2 * 32 * (128 + 4), "bytes of a layer", "", "int8");
-  expect(mw_kv_layer_bytes(1, 24, MW_KV_F16) == 2 * 32 * 32 * 2, "bytes of a layer", "", "padded head");
-  static const int64_t bad[][3] = {{0, 64, 1}, {-1, 64, 1}, {65537, 64, 1}, {INT64_MAX, 64, 1}, {1, 0, 1},
-                                   {1, -8, 1}, {1, 12, 1},  {1, 264, 1},    {1, INT64_MAX - 7, 1}, {1, 64, 3}, {1, 64, -1}};
+  expect(mw_layer_bytes(32, 96, MW_KV_F32) == 32 * 2 * 32 * 96 * 4, "bytes of a layer", "", "float32");
+  expect(mw_layer_bytes(32, 96, MW_KV_F16) == 32 * 2 * 32 * 96 * 2, "bytes of a layer", "", "float16");
+  expect(mw_layer_bytes(8, 128, MW_KV_INT8) == 8 * 2 * 32 * (128 + 4), "bytes of a layer", "", "int8");
+  expect(mw_layer_bytes(1, 24, MW_KV_F16) == 2 * 32 * 32 * 2, "bytes of a layer", "", "padded head");
+  static const int64_t bad[][3] = {{0, 64, 1}, {-1, 64, 1}, {65537, 64, 1}, {INT64_MAX, 64, 1},
+                                   {1, 0, 1},  {1, -8, 1},  {1, 12, 1},     {1, 264, 1},
+                                   {1, 64, 3}, {1, 64, -1}, {1, INT64_MAX - 7, 1}};
   for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-    expect(mw_kv_layer_bytes(bad[i][0], bad[i][1], (int)bad[i][2]) == -1, "not supported", "", "layer bytes");
+    expect(mw_layer_bytes(bad[i][0], bad[i][1], (int)bad[i][2]) == -1, "not supported", "", "layer bytes");
 }
 
 /** Every float16 there is, and what lies between two of them. */
@@ -517,7 +519,7 @@ static void test_halves(void) {
   expect(ok, "float16 is to nearest even", "", "");
 }
 
-/** The product and sum that are rounded once, against the C library's; numbers of all sizes, and near halves of a bit. */
+/** The product and sum that are rounded once, against the C library's: numbers of all sizes, and near half a bit. */
 static void test_fused(void) {
   int64_t wrong = 0;
   for (int i = 0; i < 400000; i++) {
