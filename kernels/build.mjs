@@ -136,7 +136,7 @@ function test(platform) {
     ? ["gcc"]
     : [...zig(), "cc", "-target", emulated ? "aarch64-linux-musl" : platforms[platform].target, "-mcpu=baseline"];
   const flags = values.sanitize
-    ? ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+    ? ["-g1", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
     : ["-O3"];
   const runner = emulated ? ["qemu-aarch64", "-cpu", "max"] : [];
   let failed = 0;

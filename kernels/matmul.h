@@ -10,6 +10,7 @@
 // processor or the number of rows. matmul_scalar.c is the definition; the other variants are held against it.
 #ifndef MODELWIRE_MATMUL_H
 #define MODELWIRE_MATMUL_H
+#include "export.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -126,10 +127,10 @@ int mw_matmul(const MwMatMulKernels *kernels, const MwProduct *product, MwParall
 // ---- packing ------------------------------------------------------------------------------------------------------
 
 /** @return bytes of packed weights, or -1 for a form that is not supported */
-int64_t mw_packed_bytes(int64_t columns, int64_t depth, int bits, int block, int zero_points, int scale_type);
+MW_EXPORT int64_t mw_packed_bytes(int64_t columns, int64_t depth, int bits, int block, int zero_points, int scale_type);
 
 /** @return the smallest MW_SCALE_… that holds all of them exactly */
-int mw_scale_type(const float *scales, int64_t count);
+MW_EXPORT int mw_scale_type(const float *scales, int64_t count);
 
 /**
  * Packs the columns first_column … last_column - 1, so that threads can share the work: both are multiples of 32, or
@@ -137,7 +138,8 @@ int mw_scale_type(const float *scales, int64_t count);
  * zero points null or [N][ceil(blocks * bits / 8)].
  * @return 0, or -1: not supported, columns beyond the matrix, or a scale that the type does not hold exactly
  */
-int mw_pack(uint8_t *out, const uint8_t *weights, const float *scales, const uint8_t *zero_points, int64_t columns,
-            int64_t depth, int bits, int block, int scale_type, int64_t first_column, int64_t last_column);
+MW_EXPORT int mw_pack(uint8_t *out, const uint8_t *weights, const float *scales, const uint8_t *zero_points,
+                      int64_t columns, int64_t depth, int bits, int block, int scale_type, int64_t first_column,
+                      int64_t last_column);
 
 #endif

@@ -1,7 +1,6 @@
 // Packs the weights of a MatMulNBits node for our product, once per model; the result is what a packed file holds.
 // Must never depend on the processor: the same weights give the same bytes everywhere.
 #include "matmul.h"
-#include "ort.h"
 #include <string.h>
 
 static int64_t up(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
@@ -25,8 +24,7 @@ int mw_layout(MwLayout *layout, const MwWeights *w) {
   return MW_OK;
 }
 
-MW_EXPORT int64_t mw_packed_bytes(int64_t columns, int64_t depth, int bits, int block, int zero_points,
-                                  int scale_type) {
+int64_t mw_packed_bytes(int64_t columns, int64_t depth, int bits, int block, int zero_points, int scale_type) {
   MwWeights weights = {0, columns, depth, bits, block, zero_points, scale_type};
   MwLayout layout;
   return mw_layout(&layout, &weights) ? -1 : layout.panels * layout.panel_bytes;
@@ -59,7 +57,7 @@ static int to_bf16(float value, uint16_t *out) {
   return (bits & 0xffff) == 0 && (bits & 0x7f800000) != 0x7f800000;
 }
 
-MW_EXPORT int mw_scale_type(const float *scales, int64_t count) {
+int mw_scale_type(const float *scales, int64_t count) {
   int f16 = 1, bf16 = 1;
   uint16_t ignored;
   for (int64_t i = 0; i < count && (f16 || bf16); i++) {
@@ -117,9 +115,8 @@ static void pack_weights(uint8_t *panel, const MwLayout *l, const MwWeights *w, 
 
 enum { STRETCH = 128 }; // values of K at a time: a cache line of each of the 32 columns
 
-MW_EXPORT int mw_pack(uint8_t *out, const uint8_t *weights, const float *scales, const uint8_t *zero_points,
-                      int64_t columns, int64_t depth, int bits, int block, int scale_type, int64_t first_column,
-                      int64_t last_column) {
+int mw_pack(uint8_t *out, const uint8_t *weights, const float *scales, const uint8_t *zero_points, int64_t columns,
+            int64_t depth, int bits, int block, int scale_type, int64_t first_column, int64_t last_column) {
   MwWeights w = {out, columns, depth, bits, block, zero_points != 0, scale_type};
   MwLayout l;
   if (mw_layout(&l, &w)) return -1;

@@ -5,7 +5,7 @@
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
 
-/** Maps the first `bytes` of a file (UTF-8 path) to be read, shared with every process that maps it. @return null on failure */
+/** Maps the first `bytes` of a file (UTF-8 path) to be read, shared with all who map it. @return null on failure */
 MW_EXPORT void *mw_map_file(const char *path, int64_t bytes) {
   wchar_t wide[32768];
   if (!MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide, 32768)) return 0;
@@ -13,7 +13,8 @@ MW_EXPORT void *mw_map_file(const char *path, int64_t bytes) {
   HANDLE file = CreateFileW(wide, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, 0, OPEN_EXISTING, 0, 0);
   if (file == INVALID_HANDLE_VALUE) return 0;
   LARGE_INTEGER size;
-  HANDLE mapping = GetFileSizeEx(file, &size) && size.QuadPart >= bytes ? CreateFileMappingW(file, 0, PAGE_READONLY, 0, 0, 0) : 0;
+  int fits = GetFileSizeEx(file, &size) && size.QuadPart >= bytes;
+  HANDLE mapping = fits ? CreateFileMappingW(file, 0, PAGE_READONLY, 0, 0, 0) : 0;
   CloseHandle(file);
   if (!mapping) return 0;
   void *address = MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, (size_t)bytes);
@@ -74,7 +75,8 @@ MW_EXPORT int mw_discard(void *address, int64_t bytes) {
 #if defined(__linux__)
   return madvise(address, (size_t)bytes, MADV_DONTNEED);
 #else
-  return mmap(address, (size_t)bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ? -1 : 0;
+  int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
+  return mmap(address, (size_t)bytes, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED ? -1 : 0;
 #endif
 }
 #endif

@@ -1,17 +1,16 @@
 // The part of ONNX Runtime's C interface that the operators use, declared by us: no header of another project is needed
-// to build. OrtApi is a struct of function pointers whose order never changes, so a function is a slot number; test/ort_abi.c
-// holds every number and struct here against the real header.
+// to build. OrtApi is a struct of function pointers whose order never changes, so a function is a slot number;
+// test/ort_abi.c holds every number and struct here against the real header.
 #ifndef MODELWIRE_ORT_H
 #define MODELWIRE_ORT_H
+#include "export.h"
 #include <stddef.h>
 #include <stdint.h>
 
 #if defined(_WIN32)
 #define ORT_CALL __stdcall
-#define MW_EXPORT __declspec(dllexport)
 #else
 #define ORT_CALL
-#define MW_EXPORT __attribute__((visibility("default")))
 #endif
 
 typedef struct OrtStatus OrtStatus; // null is success; ONNX Runtime frees what an operator returns

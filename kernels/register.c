@@ -86,7 +86,8 @@ MW_EXPORT OrtStatus *mw_register(OrtSessionOptions *options, const OrtApiBase *b
 #undef ORT_FILL
   describe(&operators[0], &mw_matmul_int4);
   describe(&operators[1], &mw_paged_attention);
-  OrtCustomOpDomain *domain; // lives as long as any session that has it; ONNX Runtime keeps a pointer, so it is never freed
+  // ONNX Runtime keeps a pointer to it for as long as any session that has it: never freed.
+  OrtCustomOpDomain *domain;
   ORT_TRY(ort.CreateCustomOpDomain("modelwire", &domain));
   ORT_TRY(ort.CustomOpDomain_Add(domain, &operators[0].base));
   ORT_TRY(ort.CustomOpDomain_Add(domain, &operators[1].base));
