@@ -201,10 +201,13 @@ export class Engine {
     try {
       const logits = await this.#runner.forward(packBatch(plan));
       this.#inStep = [];
-      // Sample everything first: nothing is committed when one row is broken.
-      const tokens = plan.map(({ sequence, samples }, i) => (samples ? this.#sample(sequence, logits[i]!) : undefined));
       plan.forEach((entry, i) => {
-        this.#commit(entry, tokens[i]);
+        try {
+          this.#commit(entry, entry.samples ? this.#sample(entry.sequence, logits[i]!) : undefined);
+        } catch (error) {
+          // Its numbers are broken, nobody else's.
+          this.#end(entry.sequence, error);
+        }
       });
     } catch (error) {
       this.#inStep = [];
