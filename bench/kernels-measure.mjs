@@ -115,6 +115,7 @@ class Samples {
       this.#found[name] = [...(this.#found[name] ?? []), ...(await measure())];
     } catch (error) {
       this.#absent[name] = error.message;
+      console.error(error.message);
     }
   }
 
