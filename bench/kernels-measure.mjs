@@ -71,8 +71,11 @@ export function composed(figures, batch, short, long) {
   return { id: `decode ${batch} ${long}`, title, unit: "ms", sides: Object.fromEntries(sides) };
 }
 
-/** @throws Error with the side's reason, or because there is no memory for it */
-async function fill(sides, name, { batch, context, steps, room }) {
+/**
+ * Gives a side `batch` sequences of `context` tokens each, to which `steps` can be added; `room`: sequences that a later
+ * call may want. @throws Error with the side's reason, or because there is no memory for it
+ */
+export async function fill(sides, name, { batch, context, steps, room }) {
   if (name !== "genai") {
     if (batch > room) throw doesNotFit(bytesOf(name, batch, context, steps));
     return await sides.ask(name, { do: "fill", batch, context, steps, room });

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { bars } from "./kernels-bars.mjs";
 import { charts } from "./kernels-charts.mjs";
-import { composed, decode, prefill } from "./kernels-measure.mjs";
+import { composed, decode, fill, prefill } from "./kernels-measure.mjs";
 import { operatorFigures } from "./kernels-operators.mjs";
 import { sides as known, Sides } from "./kernels-sides.mjs";
 import { defaultCache, genaiPython, ggufModel, llamaModule, onnxModel } from "./peers/install.mjs";
@@ -40,7 +40,12 @@ const options = {
   help: { type: "boolean", default: false },
 };
 const everyone = ["native f16", "native f32", "stock", "genai", "llama auto", "llama off", "llama q8"];
-const barred = ["native f16", "genai", "llama auto", "llama off", "llama q8"];
+// In a quick run: of llama.cpp the variants that full runs have found the best.
+const quickly = {
+  prefill: ["native f16", "genai", "llama auto"],
+  decode: ["native f16", "genai", "llama off", "llama q8"],
+  long: ["native f16", "genai", "llama off"],
+};
 
 /** Runs the bench. @returns the exit code: 1 when a bar does not hold */
 export async function main(args) {
@@ -91,51 +96,52 @@ function barsOf(parts) {
   return bars.filter((bar) => parts.includes(part(bar)));
 }
 
-/** Loads, and the memory of each process once it has computed something, without keys and values. */
+/** Loads, and the memory of each process while it holds a prompt, without keys and values. */
 async function measureLoads(run) {
   const { sides, quick } = run;
+  const context = 256;
   const first = { id: "first load", title: "first load (ours packs the weights)", unit: "ms", sides: {} };
   const second = { id: "second load", title: "second load", unit: "ms", sides: {} };
-  const memory = {
-    id: "private memory",
-    title: "private memory after a prompt of 256, without KV",
-    unit: "bytes",
-    sides: {},
-  };
+  const memory = { id: "private memory", title: "private memory without KV", unit: "bytes", sides: {} };
   const kv = { id: "kv per token", title: "KV memory per token", unit: "bytes", sides: {} };
-  const tokens = 256;
-  for (const name of [...(quick ? barred : everyone), "native int8"]) {
-    const load = async () => (await attempt(() => sides.facts(name))) ?? { absent: "does not load" };
-    const facts = await load();
-    if (facts.absent) {
-      second.sides[name] = facts;
-      continue;
+  /** A side's process loads in peace, unless it is there. */
+  const load = async (name) => {
+    try {
+      return await sides.facts(name);
+    } catch (error) {
+      for (const { sides: found } of [first, second, memory, kv]) found[name] = { absent: error.message };
+      return undefined;
     }
+  };
+  // The variants of llama.cpp are one process, and both types of cache of ours load alike.
+  const processes = ["native f16", "stock", "genai", "llama auto"];
+  for (const name of Object.keys(known).filter((one) => one !== "native avx2")) {
+    if (quick && (name === "stock" || name === "native f32")) continue;
+    const facts = await load(name);
+    if (!facts) continue;
     run.versions[name] = facts.version;
     const perToken = facts.kvBytesPerToken ?? known[name].kv;
     kv.sides[name] = summary([perToken]);
-    if (name === "native int8") {
-      await sides.stop(name);
-      continue;
-    }
-    // The variants of llama.cpp are one process.
-    if (name.startsWith("llama") && name !== "llama auto") continue;
+    if (name === "native int8") await sides.stop(name);
+    if (!processes.includes(name)) continue;
     first.sides[name] = summary([facts.loadMs]);
+    if (quick && name !== "native f16") continue;
     const again = [];
-    for (let i = 0; i < (quick ? 2 : 3); i += 1) {
+    for (let i = 0; i < 3; i += 1) {
       await sides.stop(name);
-      again.push((await load()).loadMs);
+      again.push((await load(name))?.loadMs);
     }
     second.sides[name] = summary(again);
-    await sides.ask(name, { do: "prefill", tokens, seed: 0 });
+    await fill(sides, name, { batch: 1, context, steps: 1, room: 1 });
     const { privateBytes } = await sides.ask(name, { do: "memory" });
-    memory.sides[name] = summary([privateBytes - tokens * perToken]);
+    memory.sides[name] = summary([privateBytes - context * perToken]);
+    await sides.ask(name, { do: "release" });
   }
   for (const figure of [first, second, memory, kv]) report(run, figure);
 }
 
 async function measurePrefill(run) {
-  const names = run.quick ? barred : everyone;
+  const names = run.quick ? quickly.prefill : everyone;
   await prefill(run.sides, names, 32, 1); // warm-up
   for (const tokens of run.quick ? [256] : [32, 64, 128, 256, 512, 1024]) {
     const rounds = run.quick ? 2 : tokens > 256 ? 2 : 4;
@@ -146,10 +152,9 @@ async function measurePrefill(run) {
 async function measureDecode(run) {
   const { sides, quick } = run;
   if (quick) {
-    for (const figure of await decode(sides, barred, 256, [1, 4, 8], { rounds: 3, steps: 5 })) report(run, figure);
-    const best = bestLlama(run.figures);
-    const names = ["native f16", "genai", best];
-    for (const figure of await decode(sides, names, 2048, [1], { rounds: 4, steps: 5 })) report(run, figure);
+    const { decode: names, long } = quickly;
+    for (const figure of await decode(sides, names, 256, [1, 4, 8], { rounds: 3, steps: 5 })) report(run, figure);
+    for (const figure of await decode(sides, long, 2048, [1], { rounds: 4, steps: 5 })) report(run, figure);
     report(run, composed(run.figures, 8, 256, 2048));
     return;
   }
@@ -171,25 +176,9 @@ async function measureAvx2(run) {
   report(run, { ...figure, id: "prefill 256 avx2", title: "prefill 256 tokens, AVX2 forced" });
 }
 
-/** The variant of llama.cpp that is fastest with eight sequences. */
-function bestLlama(figures) {
-  const found = figures.find(({ id }) => id === "decode 8 256")?.sides ?? {};
-  const measured = Object.keys(found).filter((name) => name.startsWith("llama") && found[name].median !== undefined);
-  return measured.reduce((a, b) => (found[b].median < found[a].median ? b : a), measured[0] ?? "llama auto");
-}
-
 function report(run, figure) {
   run.figures.push(figure);
   console.log(figuresTable([figure], Object.keys(figure.sides)).split("\n").toSpliced(1, 1).join("\n"));
-}
-
-async function attempt(work) {
-  try {
-    return await work();
-  } catch (error) {
-    console.error(error.message);
-    return undefined;
-  }
 }
 
 /** Writes the table and the charts and prints the bars. @returns the exit code */
