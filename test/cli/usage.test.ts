@@ -40,7 +40,10 @@ test.each([
       "--tls-key",
     ],
   ],
-  ["models", ["list", "show", "inspect", "files", "download", "delete", "load", "unload", "loaded", "--json", "--tls-cert"]],
+  [
+    "models",
+    ["list", "show", "inspect", "files", "download", "delete", "load", "unload", "loaded", "--json", "--tls-cert"],
+  ],
   ["demo", ["--model"]],
 ])("%s --help says how it is used and which flags there are", async (name, words) => {
   const { code, stdout, stderr } = await inside([name, "--help"]);
