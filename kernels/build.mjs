@@ -18,11 +18,13 @@ import {
   renameSync,
   rmSync,
   statSync,
+  writeFileSync,
 } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { clearTimestamps } from "./pe-timestamps.mjs";
 
 const zigVersion = "0.17.1";
 /** Of all platforms together. */
@@ -36,6 +38,12 @@ const platforms = {
   "darwin-arm64": { target: "aarch64-macos.11.0", library: "libmodelwire.dylib" },
   "darwin-x64": { target: "x86_64-macos.11.0", library: "libmodelwire.dylib" },
   "win32-x64": { target: "x86_64-windows-gnu", library: "modelwire.dll" },
+};
+
+/** What each system's linker must be told so that nothing is left open, and the same sources make the same bytes. */
+const linking = {
+  linux: ["-lm", "-Wl,-z,defs", "-Wl,-z,now", "-Wl,--build-id=none"],
+  darwin: ["-Wl,-install_name,@rpath/libmodelwire.dylib"], // else the path of the file that is being made
 };
 
 // Sums and products are joined only where the code says fma: every platform computes the same bits.
@@ -92,9 +100,13 @@ function build(platform, into) {
     const flags = platform.startsWith("win32") ? [] : ["-fPIC"];
     const objects = compile(compiler, flags, sources(platform), scratch);
     const made = join(scratch, library);
-    // A library of a Mac is found by its path; the others need the mathematics of C for the plain variant.
-    const link = platform.startsWith("linux") ? ["-lm", "-Wl,-z,defs", "-Wl,-z,now", "-Wl,--build-id=none"] : [];
+    const link = linking[platform.split("-")[0]] ?? [];
     run(compiler[0], [...compiler.slice(1), "-shared", "-s", "-o", made, ...objects, ...link], { cwd: scratch });
+    if (library.endsWith(".dll")) {
+      const bytes = readFileSync(made);
+      clearTimestamps(bytes);
+      writeFileSync(made, bytes);
+    }
     // As a new file: a process that has the old one open must not see it change.
     copyFileSync(made, join(folder, `${library}.new`));
     renameSync(join(folder, `${library}.new`), join(folder, library));
