@@ -32,6 +32,8 @@ export interface ModelFolder {
   readonly warnings: readonly string[];
 }
 
+const maxGraphBytes = 2 ** 31;
+
 /** Reads and checks the configuration. @throws ModelFolderError with every violation */
 export async function readModelFolder(path: string): Promise<ModelFolder> {
   const text = await readText(join(path, "genai_config.json"));
@@ -106,6 +108,14 @@ async function checkedGraph({ path: folder, config }: ModelFolder): Promise<stri
   if (!file?.isFile()) {
     throw new ModelFolderError("The graph cannot be loaded.", [
       { field: "model.decoder.filename", description: `${fileName} is not a file of the folder.` },
+    ]);
+  }
+  if (file.size >= maxGraphBytes) {
+    throw new ModelFolderError("The graph cannot be loaded.", [
+      {
+        field: fileName,
+        description: "has 2 GiB or more, which protobuf cannot hold; save its weights as external data.",
+      },
     ]);
   }
   checkGraphLimits(path, fileName);

@@ -1,5 +1,7 @@
 // A folder is looked into without being kept: what is told of a good one, and everything that is wrong with a bad one.
 import { readFileSync } from "node:fs";
+import { truncate } from "node:fs/promises";
+import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { createInferenceHost, type InferenceHost } from "../../server/inference/host.ts";
 import { failure } from "./failure.ts";
@@ -119,6 +121,17 @@ describe("an inspection", () => {
       const error = await failure(newHost().inspect(folder.path));
       expect(error.reason).toBe("MODEL_INVALID");
       expect(error.violations.find((violation) => violation.field === field)?.description).toContain(words);
+    });
+  });
+
+  test("finds a graph that is longer than protobuf can be, when it is inspected and when it is loaded", async () => {
+    await withFolder("tiny-fp32", async (folder) => {
+      await truncate(join(folder.path, "model.onnx"), 2 ** 31); // the rest is a hole, which takes no disk
+      const violations = [{ field: "model.onnx", description: expect.stringContaining("external data") }];
+      const host = newHost();
+      expect(await failure(host.inspect(folder.path))).toMatchObject({ reason: "MODEL_INVALID", violations });
+      expect(await failure(host.load("phi", folder.path))).toMatchObject({ reason: "MODEL_INVALID", violations });
+      expect(await failure(host.inspectRunner(folder.path))).toMatchObject({ reason: "MODEL_INVALID", violations });
     });
   });
 
