@@ -1,3 +1,4 @@
+import { constants } from "node:buffer";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -82,7 +83,9 @@ describe("the library of operators", () => {
     const memory = kernels.reserve(64 * gib)!;
     memory.bytes(60 * gib, 3).set([1, 2, 3]);
     expect([...memory.bytes(60 * gib + 1, 3)]).toEqual([2, 3, 0]);
-    expect(() => memory.view).toThrow("too many to be seen at once");
+    // Node 20 sees 4 GiB at once, later ones all of it.
+    if (constants.MAX_LENGTH < 64 * gib) expect(() => memory.view).toThrow("too many to be seen at once");
+    else expect(memory.view.byteLength).toBe(64 * gib);
     expect(() => memory.bytes(64 * gib - 1, 2)).toThrow(RangeError);
     kernels.discard(memory, 60 * gib, 65_536);
     expect([...memory.bytes(60 * gib, 3)]).toEqual([0, 0, 0]);
