@@ -32,8 +32,10 @@ export interface RunnerOptions extends OpenOptions {
 /** The runner of a folder, before anything is loaded. */
 type Plan = { readonly placements: readonly NodePlacement[]; readonly reason: string } & (
   | { readonly kind: "native"; readonly graph: NativeGraph; readonly kernels: Kernels }
-  | { readonly kind: "stock" }
+  | { readonly kind: "stock"; readonly cacheType: "float32" | "float16" }
 );
+
+const toldSo = "The server is told to use the stock runner.";
 
 const kvTypes = { float32: "f32", float16: "f16", int8: "int8" } as const satisfies Record<CacheType, KvType>;
 
@@ -47,6 +49,8 @@ export async function openRunner(
   options: RunnerOptions = {},
   onProgress?: (progress: PackingProgress) => void,
 ): Promise<{ runner: ModelRunner; report: RunnerReport }> {
+  // Nothing is rewritten then, so nothing that rewriting finds can stand in the way.
+  if (options.runner === "stock") return await openStock(runtime, folder, toldSo, options);
   const plan = await planOf(folder, options);
   if (plan.kind === "stock") return await openStock(runtime, folder, plan.reason, options);
   try {
@@ -62,7 +66,9 @@ export async function openRunner(
 export async function inspectRunner(folder: ModelFolder, options: RunnerOptions = {}): Promise<RunnerInspection> {
   const plan = await planOf(folder, options);
   const runner =
-    plan.kind === "native" ? nativeReport(plan, cacheTypeOf(options)) : stockReport(folder, plan.reason, "float32");
+    plan.kind === "native"
+      ? nativeReport(plan, cacheTypeOf(options))
+      : stockReport(folder, plan.reason, plan.cacheType);
   return { runner, nodes: grouped(plan.placements) };
 }
 
@@ -79,9 +85,9 @@ async function planOf(folder: ModelFolder, { runner = "auto" }: RunnerOptions): 
     const placements = rewrite.placements.map((node): NodePlacement => {
       return node.runsOn === "onnxruntime" ? node : { ...node, runsOn: "onnxruntime", reason: "nothing is rewritten" };
     });
-    return { kind: "stock", reason, placements };
+    return { kind: "stock", reason, placements, cacheType: rewrite.statedCache };
   };
-  if (runner === "stock") return stock("The server is told to use the stock runner.");
+  if (runner === "stock") return stock(toldSo);
   if (!rewrite.graph) return stock(rewrite.reason);
   const { kernels, ...missing } = openKernels();
   if (!kernels) return stock("reason" in missing ? missing.reason : "");

@@ -20,7 +20,7 @@ import { type Attention, describeAttention, pagedAttention } from "./rewrite-att
 import type { RotarySwitch } from "./rewrite-lengths.ts";
 import { describeProduct, matMulInt4, type Product, Products, productOperator } from "./rewrite-matmul.ts";
 import { operatorKind } from "./rewrite-operators.ts";
-import type { IndexInput, NodePlacement, Rewrite } from "./rewrite-result.ts";
+import type { IndexInput, NativeGraph, NodePlacement } from "./rewrite-result.ts";
 import { type LateRows, lateRows, pickRows } from "./rewrite-rows.ts";
 import type { LiveGraph } from "./rewrite-tokens.ts";
 import type { GraphView } from "./rewrite-view.ts";
@@ -37,7 +37,14 @@ export interface KnownParts {
   readonly positions: IndexInput | null;
 }
 
-export function buildGraph(model: ModelProto, view: GraphView, known: KnownParts): Rewrite & { graph: object } {
+export function buildGraph(
+  model: ModelProto,
+  view: GraphView,
+  known: KnownParts,
+): {
+  graph: NativeGraph;
+  placements: NodePlacement[];
+} {
   const build = new Build(model, view, known);
   const { decoder } = view.config;
   const rotary = [...known.attentions.values()].map(

@@ -69,6 +69,8 @@ export interface NativeGraph {
 }
 
 /** `graph` is null, with the reason, when the model runs on ONNX Runtime's own operators as it is. */
-export type Rewrite =
-  | { readonly graph: NativeGraph; readonly placements: readonly NodePlacement[] }
-  | { readonly graph: null; readonly reason: string; readonly placements: readonly NodePlacement[] };
+export type Rewrite = {
+  readonly placements: readonly NodePlacement[];
+  /** Element type of keys and values in the graph as it is, which the stock runner keeps. */
+  readonly statedCache: "float32" | "float16";
+} & ({ readonly graph: NativeGraph } | { readonly graph: null; readonly reason: string });

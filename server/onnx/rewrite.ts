@@ -35,14 +35,16 @@ export function rewriteGraph(model: Uint8Array, config: GenaiConfig): Rewrite {
   if (violations.length > 0) throw new ModelFolderError("The graph cannot be loaded.", violations);
   const view = new GraphView(decoded.graph!, config);
   const known = knownParts(decoded, view);
-  if (!(known instanceof NotKnown)) return buildGraph(decoded, view, known);
+  const firstKeys = view.inputs.get(config.decoder.inputs.pastKeys.replace("%d", "0"));
+  const statedCache = valueType(firstKeys) === elementType.float16 ? "float16" : "float32";
+  if (!(known instanceof NotKnown)) return { ...buildGraph(decoded, view, known), statedCache };
   const placements = view.nodes.map(
     (node): NodePlacement => ({
       ...{ name: nameOf(node), operator: operatorOf(node), runsOn: "onnxruntime" },
       reason: node === known.node ? known.what : "the whole graph stays as it is",
     }),
   );
-  return { graph: null, reason: known.reason, placements };
+  return { graph: null, reason: known.reason, placements, statedCache };
 }
 
 /** What no graph of a folder may have. */
