@@ -4,7 +4,7 @@
 #include <immintrin.h>
 
 #define INLINE static inline __attribute__((always_inline))
-enum { ROWS = 4 };
+enum { ROWS = 4, COLUMNS = 16 };
 
 INLINE __m256i dot_four(__m256i sum, __m256i weights, __m256i a) {
 #if defined(MW_VNNI_OF_AVX512)
@@ -26,13 +26,13 @@ INLINE __m256i weights_at(const uint8_t *unit, int group, int lanes, int nibbles
 
 /** One unit of `rows` rows by 16 columns. */
 INLINE void unit_of(const uint8_t *weights, const uint8_t *activations, const float *scales, float *sums, int rows,
-                    int unit, int nibbles) {
+                    int unit, MwForm form) {
   const uint8_t *extra = activations + rows * unit;
   __m256i dot[ROWS][2];
   for (int r = 0; r < rows; r++) dot[r][0] = dot[r][1] = four(extra + r * 4);
   for (int group = 0; group < unit / 4; group++)
     for (int g = 0; g < 2; g++) {
-      __m256i w = weights_at(weights, group, g * 32, nibbles);
+      __m256i w = weights_at(weights, group, g * 32, form == MW_NIBBLES);
       for (int r = 0; r < rows; r++) dot[r][g] = dot_four(dot[r][g], w, four(activations + r * unit + group * 4));
     }
   for (int r = 0; r < rows; r++) {
@@ -46,33 +46,13 @@ INLINE void unit_of(const uint8_t *weights, const uint8_t *activations, const fl
   }
 }
 
-/** `rows`, `unit` and `nibbles` are constants where this is inlined. */
-INLINE void tile_of(const MwTile *t, int rows, int unit, int nibbles) {
-  const uint8_t *weights = t->weights, *activations = t->quantised;
-  for (int64_t u = 0; u < t->units; u++) {
-#pragma GCC unroll 1 // half the code, and as fast
-    for (int c = 0; c < MW_PANEL; c += 16)
-      unit_of(weights + c * 4, activations, t->scales + u * MW_PANEL + c, t->sums + c, rows, unit, nibbles);
-    if (t->ahead)
-      for (int line = 0; line < 512; line += 64) _mm_prefetch((const char *)t->ahead + u * 512 + line, _MM_HINT_T0);
-    weights += MW_PANEL * unit / (nibbles ? 2 : 1);
-    activations += rows * (unit + MW_ROW_EXTRA);
-  }
-}
-
-INLINE void tile_with(const MwTile *t, int unit, int nibbles) {
-  switch (t->rows) {
-    case 1: tile_of(t, 1, unit, nibbles); break;
-    case 2: tile_of(t, 2, unit, nibbles); break;
-    case 3: tile_of(t, 3, unit, nibbles); break;
-    default: tile_of(t, 4, unit, nibbles);
-  }
-}
+#include "matmul_tile.h" // over unit_of
 
 static void tile(const MwTile *t) {
-  if (t->form == MW_NIBBLES) tile_with(t, 32, 1);
-  else if (t->unit == 32) tile_with(t, 32, 0);
-  else tile_with(t, 16, 0);
+  // All forms but nibbles are bytes to it.
+  if (t->form == MW_NIBBLES) tile_with(t, 32, MW_NIBBLES);
+  else if (t->unit == 32) tile_with(t, 32, MW_BYTES_255);
+  else tile_with(t, 16, MW_BYTES_255);
 }
 
 const MwMatMulKernels mw_matmul_avxvnni = {ROWS, 0, mw_quantise_avx2, mw_unpack_avx2, mw_widen_scales_avx2, tile};
