@@ -1,6 +1,7 @@
 // What a request must fulfil before it is queued. Pure.
 
 import type { ModelSpec } from "../onnx/model-runner.ts";
+import type { TokenConstraint } from "./constraint.ts";
 import { ContextOverflowError, InvalidRequestError } from "./errors.ts";
 import type { SequenceOptions } from "./sequence.ts";
 
@@ -14,6 +15,18 @@ export interface GenerateInput {
    * seen, in time and in what is reported, so those of different callers must not share.
    */
   readonly sharing?: object;
+  /** As `sharing`, among all requests, those that have ended included; absent: with none. */
+  readonly cacheScope?: string;
+  /** On whose behalf: places and steps are shared out fairly between callers. Default "". */
+  readonly caller?: string;
+  /** Higher goes first; default 0. Who waits rises with time, so that nobody waits for ever. */
+  readonly priority?: number;
+  /** When it arrived, on the engine's clock; default now. */
+  readonly askedAtMs?: number;
+  /** When the answer is worth nothing any more, on the engine's clock; absent: never. */
+  readonly deadlineMs?: number;
+  /** What the answer may be made of. The engine disposes it, also when the request is refused. */
+  readonly constraint?: TokenConstraint;
 }
 
 /**

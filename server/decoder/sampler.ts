@@ -11,6 +11,16 @@ export interface SamplingOptions {
   readonly topK: number;
   /** Only the fewest whose probabilities reach p may be drawn, never fewer than one; 1 is no limit. */
   readonly topP: number;
+  /** Only tokens at least this part as likely as the likeliest may be drawn; default 0, no limit. */
+  readonly minP?: number;
+  /** Of every token of prompt and answer the logit is divided by it when positive, else multiplied; default 1, no penalty. */
+  readonly repetitionPenalty?: number;
+  /** Taken once from the logit of every token of the answer; default 0. */
+  readonly presencePenalty?: number;
+  /** Taken from the logit of every token of the answer as often as it stands there; default 0. */
+  readonly frequencyPenalty?: number;
+  /** Added to the logits of token ids. */
+  readonly logitBias?: ReadonlyMap<number, number>;
 }
 
 export function isGreedy({ temperature, topK, topP }: SamplingOptions): boolean {

@@ -8,17 +8,53 @@ export interface SequenceOptions extends SamplingOptions {
   readonly seed: bigint;
   /** Tokens after which the answer ends at the latest. */
   readonly maxTokens: number;
+  /** Tokens before which it does not end by itself; default 0. */
+  readonly minTokens?: number;
+  /** Tokens that end it besides the model's own; they are not part of it. */
+  readonly stopTokenIds?: readonly number[];
+  /** The model's own ending tokens are tokens like any other. */
+  readonly ignoreEos?: boolean;
+  /** Log-probabilities are told: of each token, and of so many of the likeliest ones. Absent: none are. */
+  readonly logprobs?: number;
 }
 
-export type FinishReason = "eos" | "length";
+/** "eos": an ending token of the model; "stop": one of `stopTokenIds`, or nothing else may follow; "length": `maxTokens`. */
+export type FinishReason = "eos" | "stop" | "length";
+
+/** The natural logarithm of a token's probability as the model gives it: before temperature, penalties, bias and limits. */
+export interface TokenLogprob {
+  readonly id: number;
+  readonly logprob: number;
+}
 
 /** What a reader of a sequence receives. Times are milliseconds since it was asked for. */
 export type TokenEvent =
   /** Its prompt is about to be computed, but for the first `cachedTokens`, which another sequence had computed. */
   | { readonly type: "start"; readonly cachedTokens: number; readonly timeMs: number }
-  | { readonly type: "token"; readonly id: number; readonly timeMs: number }
-  /** `id` is the token that ended it; only for "eos". */
-  | { readonly type: "finish"; readonly reason: FinishReason; readonly id?: number; readonly timeMs: number };
+  /** `logprob` and `top`, the likeliest first, where they are asked for. */
+  | {
+      readonly type: "token";
+      readonly id: number;
+      readonly timeMs: number;
+      readonly logprob?: number;
+      readonly top?: readonly TokenLogprob[];
+    }
+  /** `id` is the token that ended it, if one did. `work` is what the answer took. */
+  | {
+      readonly type: "finish";
+      readonly reason: FinishReason;
+      readonly id?: number;
+      readonly timeMs: number;
+      readonly work?: SequenceWork;
+    };
+
+export interface SequenceWork {
+  /** Steps that gave it at least one token. */
+  readonly steps: number;
+  /** Tokens that were guessed ahead, and those of them that were right. */
+  readonly drafted: number;
+  readonly accepted: number;
+}
 
 /** `queued` has no place in the cache, not yet or no longer; `running` has one; `ended` has given it back. */
 export type SequenceStatus = "queued" | "running" | "ended";

@@ -69,6 +69,15 @@ export class KvBlocks {
     return copies;
   }
 
+  /** Free blocks that `reserve` would take; those that it gives back on the way do not count. */
+  needed(table: BlockTable, position: number, count: number): number {
+    const { blocks } = this.#own(table);
+    const kept = Math.min(blocks.length, Math.ceil(position / blockTokens));
+    const started = position % blockTokens === 0 ? undefined : blocks[kept - 1];
+    const shared = started !== undefined && this.#holders[started]! > 1;
+    return Math.max(0, Math.ceil((position + count) / blockTokens) - kept) + Number(shared);
+  }
+
   /** The first `length` positions, for which there is room, are valid. */
   commit(table: BlockTable, length: number): void {
     const own = this.#own(table);

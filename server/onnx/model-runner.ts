@@ -31,25 +31,40 @@ export interface BatchEntry {
   readonly wantsLogits: "none" | "last" | "all";
 }
 
+/** How much of the cache there is. Memory is taken and given back in blocks; one that several sequences share counts once. */
+export interface CacheRoom {
+  /** Positions of a block. */
+  readonly blockTokens: number;
+  readonly blocks: number;
+  /** Blocks that no sequence holds. */
+  readonly free: number;
+}
+
 export interface ModelRunner {
   readonly spec: ModelSpec;
+  /** Most entries of a batch. */
   readonly maxSequences: number;
   /** Most tokens of one entry. */
   readonly maxTokens: number;
+  /** As it is now. */
+  readonly room: CacheRoom;
 
-  /** A place for one more sequence, or null when all are taken. Its cache is empty. */
+  /** A place for one more sequence, or null when all are taken: those of sequences that wait or have ended count. Its cache is empty. */
   allocate(): CacheHandle | null;
+
+  /** Free blocks that a `forward` takes for `count` tokens of a sequence from `position` on. */
+  blocksFor(sequence: CacheHandle, position: number, count: number): number;
 
   /**
    * Appends every entry to its sequence, one entry per sequence.
    * @returns per entry null ("none"), [vocabSize] ("last") or [count × vocabSize] ("all") logits in float32. They are
    *   views of the runner's memory: the caller may write over them, and they are valid until the next call of any method.
-   * @throws RunTerminatedError after `terminate()`. After any error positions below `position` are as they were, so that
+   * @throws RangeError when fewer blocks are free than the entries need together; RunTerminatedError after `terminate()`. After any error positions below `position` are as they were, so that
    *   the same batch may be given again.
    */
   forward(batch: readonly BatchEntry[]): Promise<readonly (Float32Array | null)[]>;
 
-  /** Makes the first `length` positions of `to` those of `from`. Not during `forward`. */
+  /** Makes the first `length` positions of `to` those of `from`; what it had is forgotten. Not during `forward`. @throws RangeError when too few blocks are free */
   copyPrefix(from: CacheHandle, to: CacheHandle, length: number): void;
 
   /** Gives the place back. Not during `forward`. Idempotent. */

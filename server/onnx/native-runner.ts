@@ -15,7 +15,7 @@ import { type BlockTable, blockTokens, KvBlocks } from "./kv-blocks.ts";
 import { KvPool } from "./kv-pool.ts";
 import { LogitsBuffer } from "./logits-buffer.ts";
 import type { ModelFolder, OpenOptions } from "./model-folder.ts";
-import type { BatchEntry, CacheHandle, ModelRunner, ModelSpec } from "./model-runner.ts";
+import type { BatchEntry, CacheHandle, CacheRoom, ModelRunner, ModelSpec } from "./model-runner.ts";
 import type { NativeGraph } from "./rewrite.ts";
 import type { Binding, NativeBuffer, RunControl, Runtime, Session } from "./runtime.ts";
 
@@ -133,6 +133,14 @@ export class NativeRunner implements ModelRunner {
       throw error;
     }
     this.#owned = [...owned, ...made];
+  }
+
+  get room(): CacheRoom {
+    return { blockTokens, blocks: this.#blocks.count, free: this.#blocks.free };
+  }
+
+  blocksFor(sequence: CacheHandle, position: number, count: number): number {
+    return this.#blocks.needed(this.#place(sequence).table, position, count);
   }
 
   allocate(): CacheHandle | null {

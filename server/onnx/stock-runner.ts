@@ -14,7 +14,7 @@ import type { DecoderGraph } from "./decoder-graph.ts";
 import { IndexBuffer } from "./index-buffer.ts";
 import { KvCache } from "./kv-cache.ts";
 import { LogitsBuffer } from "./logits-buffer.ts";
-import type { BatchEntry, CacheHandle, ModelRunner, ModelSpec } from "./model-runner.ts";
+import type { BatchEntry, CacheHandle, CacheRoom, ModelRunner, ModelSpec } from "./model-runner.ts";
 import type { Binding, RunControl, Runtime, Session } from "./runtime.ts";
 
 /** A row of the cache. `length` positions of it are written and valid. */
@@ -102,6 +102,16 @@ export class StockRunner implements ModelRunner {
       for (const thing of this.#owned) thing.dispose();
       throw error;
     }
+  }
+
+  /** Rows are reserved as a whole, but a page is real once it is written: by positions, as if in blocks. */
+  get room(): CacheRoom {
+    const blocks = this.maxSequences * blocksOf(this.spec.contextLength);
+    return { blockTokens, blocks, free: blocks - this.#rows.reduce((sum, row) => sum + blocksOf(row.length), 0) };
+  }
+
+  blocksFor(sequence: CacheHandle, position: number, count: number): number {
+    return Math.max(0, blocksOf(position + count) - blocksOf(this.#row(sequence).length));
   }
 
   allocate(): CacheHandle | null {
@@ -265,4 +275,11 @@ export class StockRunner implements ModelRunner {
     if (this.#disposal) throw new Error(`${what}: the runner has been disposed.`);
     if (this.#inFlight) throw new Error(`${what}: a forward is in flight.`);
   }
+}
+
+/** Positions that are counted together. */
+const blockTokens = 32;
+
+function blocksOf(positions: number): number {
+  return Math.ceil(positions / blockTokens);
 }

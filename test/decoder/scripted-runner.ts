@@ -2,7 +2,9 @@
 // It keeps every cache as a list of tokens, checks how it is used, and lets a test hold, fail and watch each forward.
 
 import { RunTerminatedError } from "../../server/onnx/errors.ts";
-import type { BatchEntry, CacheHandle, ModelRunner, ModelSpec } from "../../server/onnx/model-runner.ts";
+import type { BatchEntry, CacheHandle, CacheRoom, ModelRunner, ModelSpec } from "../../server/onnx/model-runner.ts";
+
+const blockTokens = 4;
 
 export interface Script {
   /** Writes the logits that follow `tokens`. */
@@ -12,6 +14,8 @@ export interface Script {
   readonly contextLength?: number;
   readonly vocabSize?: number;
   readonly eosIds?: readonly number[];
+  /** Default: as many as all sequences at their longest take. */
+  readonly cacheBlocks?: number;
   /** Called before each forward computes; a promise holds it, a throw fails it. */
   readonly before?: (batch: readonly BatchEntry[]) => void | Promise<void>;
 }
@@ -54,6 +58,17 @@ export class ScriptedRunner implements ModelRunner {
       padId: 0,
       allLogits: true,
     };
+  }
+
+  get room(): CacheRoom {
+    const blocks = this.#script.cacheBlocks ?? this.maxSequences * Math.ceil(this.spec.contextLength / blockTokens);
+    const used = [...this.#caches.values()].reduce((sum, cache) => sum + Math.ceil(cache.length / blockTokens), 0);
+    return { blockTokens, blocks, free: blocks - used };
+  }
+
+  blocksFor(sequence: CacheHandle, position: number, count: number): number {
+    const held = Math.ceil(this.#cache(sequence).length / blockTokens);
+    return Math.max(0, Math.ceil((position + count) / blockTokens) - held);
   }
 
   get free(): number {
