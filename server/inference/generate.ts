@@ -5,7 +5,7 @@ import { setMaxListeners } from "node:events";
 import type { Engine } from "../decoder/engine.ts";
 import { answerSeed } from "../decoder/random.ts";
 import type { GenerateInput } from "../decoder/request.ts";
-import type { TokenEvent } from "../decoder/sequence.ts";
+import type { SequenceWork, TokenEvent } from "../decoder/sequence.ts";
 import { TextTooLongError } from "../tokenizer/errors.ts";
 import { TextStream } from "../tokenizer/text-stream.ts";
 import { InferenceError, type Violation } from "./errors.ts";
@@ -71,7 +71,14 @@ export async function* generateText(
       }
     }
     const usage = { promptTokens: ids.length, completionTokens, cachedPromptTokens };
-    yield { type: "done", usage, timings: clock.timings(completionTokens), seed, options };
+    yield {
+      type: "done",
+      usage,
+      timings: clock.timings(completionTokens),
+      seed,
+      options,
+      reproducible: info.reproducible,
+    };
   } finally {
     for (const answer of answers) await answer.return();
   }
@@ -164,7 +171,22 @@ function resolveOptions(request: GenerateRequest, defaults: GenerationDefaults):
     must(text.length >= 1 && text.length <= 256, `stop[${i}]`, `must have 1 to 256 characters; found ${text.length}.`);
   });
   if (found.length > 0) throw invalid(found);
-  return { temperature, topK, topP, stop: [...stop], n };
+  const {
+    minP = 0,
+    repetitionPenalty = defaults.repetitionPenalty,
+    presencePenalty = 0,
+    frequencyPenalty = 0,
+    logitBias = new Map<number, number>(),
+    stopTokenIds = [],
+    minTokens = 0,
+    ignoreEos = false,
+    logprobs,
+  } = options;
+  return {
+    ...{ temperature, topK, topP, minP, repetitionPenalty, presencePenalty, frequencyPenalty, logitBias },
+    ...{ stop: [...stop], stopTokenIds: [...stopTokenIds], n, minTokens, ignoreEos },
+    ...(logprobs !== undefined && { logprobs }),
+  };
 }
 
 function invalid(violations: readonly Violation[]): InferenceError {
@@ -178,6 +200,7 @@ class Clock {
   #first: number | undefined;
   #last = 0;
   #answers = 0;
+  #work: SequenceWork = { steps: 0, drafted: 0, accepted: 0 };
 
   see(event: TokenEvent): void {
     if (event.type === "start") {
@@ -186,6 +209,11 @@ class Clock {
     } else {
       this.#first ??= event.timeMs;
       this.#last = Math.max(this.#last, event.timeMs);
+      if (event.type === "finish" && event.work) {
+        const { steps, drafted, accepted } = this.#work;
+        const { work } = event;
+        this.#work = { steps: steps + work.steps, drafted: drafted + work.drafted, accepted: accepted + work.accepted };
+      }
     }
   }
 
@@ -195,6 +223,15 @@ class Clock {
     const generationMs = Math.max(0, this.#last - timeToFirstTokenMs);
     const later = tokens - this.#answers;
     const tokensPerSecond = generationMs > 0 && later > 0 ? (later * 1000) / generationMs : 0;
-    return { queueMs, promptMs: timeToFirstTokenMs - queueMs, timeToFirstTokenMs, generationMs, tokensPerSecond };
+    const { steps, drafted: draftedTokens, accepted: acceptedTokens } = this.#work;
+    const work = { steps, draftedTokens, acceptedTokens };
+    return {
+      queueMs,
+      promptMs: timeToFirstTokenMs - queueMs,
+      timeToFirstTokenMs,
+      generationMs,
+      tokensPerSecond,
+      ...work,
+    };
   }
 }

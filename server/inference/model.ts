@@ -60,6 +60,11 @@ export async function openModel(
     warnings: [...warnings, ...report.warnings],
     defaults: defaultsOf(folder.config.search, spec.contextLength),
     runner: report,
+    reproducible: true,
+    notReproducibleBecause: "",
+    cacheTokens: runner.room.blocks * runner.room.blockTokens,
+    memoryBytes: report.packedWeightsBytes + runner.room.blocks * runner.room.blockTokens * report.cacheBytesPerToken,
+    toolFormat: "",
   };
   return { info, engine: new Engine(runner), tokenizer, template };
 }
@@ -143,9 +148,9 @@ async function settle<T>(part: Promise<T>): Promise<{ value?: T; violations: rea
 /** A folder that does not sample answers greedily, and a request that asks for a temperature gets genai's default of 50 for top k. */
 function defaultsOf(search: SearchConfig, contextLength: number): GenerationDefaults {
   const topP = search.topP === 0 ? 1 : search.topP; // 0 is "off" in genai
-  if (search.doSample)
-    return { temperature: search.temperature, topK: search.topK, topP, ...maxLength(search, contextLength) };
-  return { temperature: 0, topK: search.topK === 1 ? 50 : search.topK, topP, ...maxLength(search, contextLength) };
+  const rest = { repetitionPenalty: search.repetitionPenalty, ...maxLength(search, contextLength) };
+  if (search.doSample) return { temperature: search.temperature, topK: search.topK, topP, ...rest };
+  return { temperature: 0, topK: search.topK === 1 ? 50 : search.topK, topP, ...rest };
 }
 
 /** A folder may state a length below the context. */

@@ -1,5 +1,6 @@
 // What the host of the inference worker takes and gives. Plain data: all of it crosses a thread boundary.
 
+import type { EngineMetrics } from "../decoder/metrics.ts";
 import type { GraphValue } from "../onnx/graph-types.ts";
 import type {
   CacheType,
@@ -17,7 +18,7 @@ export type {
   TensorValue,
   Value,
 } from "../onnx/graph-types.ts";
-export type { CacheType, PackingProgress, RunnerChoice, RunnerInspection, RunnerReport };
+export type { CacheType, EngineMetrics, PackingProgress, RunnerChoice, RunnerInspection, RunnerReport };
 
 export interface LoadOptions {
   /** Threads of one operator; default: the folder's `intra_op_num_threads`, else one per physical core. */
@@ -32,6 +33,14 @@ export interface LoadOptions {
   readonly cacheType?: CacheType;
   /** Folder of the cache of packed weights; without one they are packed at every load. */
   readonly packedWeightsFolder?: string;
+  /** Positions that the sequences of the model can have in the cache together; default: as many as memory lets them. */
+  readonly cacheTokens?: number;
+  /** Requests that may wait; default 256. */
+  readonly queueLimit?: number;
+  /** Guess tokens from the text so far and check several in one step; default true. It never changes an answer. */
+  readonly speculate?: boolean;
+  /** Keep computed beginnings of prompts for others with the same salt; default true. */
+  readonly prefixCache?: boolean;
 }
 
 /** What a model uses where a request is silent. `maxLength`: tokens of prompt and answer together, when less than the context. */
@@ -39,6 +48,7 @@ export interface GenerationDefaults {
   readonly temperature: number;
   readonly topK: number;
   readonly topP: number;
+  readonly repetitionPenalty: number;
   readonly maxLength?: number;
 }
 
@@ -56,6 +66,16 @@ export interface ModelInfo {
   readonly warnings: string[];
   readonly defaults: GenerationDefaults;
   readonly runner: RunnerReport;
+  /** The same request and seed gives the same tokens whatever else is computed beside it. */
+  readonly reproducible: boolean;
+  /** What the trial at load found different, in words; "" when nothing. */
+  readonly notReproducibleBecause: string;
+  /** Positions that its sequences can have in the cache together. */
+  readonly cacheTokens: number;
+  /** Memory that it counts for: its weights, and its cache at its fullest. */
+  readonly memoryBytes: number;
+  /** The form in which it asks for tools, e.g. "<tool_call>"; "" where its template knows none. */
+  readonly toolFormat: string;
 }
 
 /** Facts about a model folder that could be loaded. */
@@ -97,7 +117,33 @@ export interface ChatMessage {
   readonly role: string;
   readonly content: string;
   readonly name?: string;
+  readonly toolCalls?: readonly ToolCall[];
+  /** Of a tool's result. */
+  readonly toolCallId?: string;
 }
+
+export interface ToolCall {
+  readonly id: string;
+  readonly name: string;
+  /** JSON text. */
+  readonly arguments: string;
+}
+
+export interface Tool {
+  readonly name: string;
+  readonly description: string;
+  /** JSON Schema of the arguments as JSON text; "" for none. */
+  readonly parameters: string;
+}
+
+export type ToolChoice = "auto" | "none" | "required" | { readonly name: string };
+
+/** What an answer is made of. */
+export type ResponseFormat =
+  | { readonly type: "json_schema"; readonly schema: string }
+  | { readonly type: "json_object" }
+  | { readonly type: "regex"; readonly pattern: string }
+  | { readonly type: "grammar"; readonly grammar: string };
 
 /** Absent means the model's own default; zero means zero. */
 export interface GenerateOptions {
@@ -113,8 +159,24 @@ export interface GenerateOptions {
   readonly seed?: bigint;
   /** The answer ends before the first of these; at most 16, each 1 to 256 characters. */
   readonly stop?: readonly string[];
-  /** Answers to the prompt; 1 to 16, default 1. */
+  /** Answers to the prompt; 1 to 8, default 1. */
   readonly n?: number;
+  /** 0 to 1; 0 is no limit. */
+  readonly minP?: number;
+  /** Above 0, at most 10; 1 is none. */
+  readonly repetitionPenalty?: number;
+  /** -2 to 2; 0 is none. */
+  readonly presencePenalty?: number;
+  /** -2 to 2; 0 is none. */
+  readonly frequencyPenalty?: number;
+  /** By token id: -100 to 100; at most 1,024. */
+  readonly logitBias?: ReadonlyMap<number, number>;
+  /** At most 64. */
+  readonly stopTokenIds?: readonly number[];
+  readonly minTokens?: number;
+  readonly ignoreEos?: boolean;
+  /** Tell log-probabilities: of each token, and of so many of the likeliest ones; 0 to 20. */
+  readonly logprobs?: number;
 }
 
 /** A conversation, put through the chat template, or a text as it stands, in which special tokens count as such. */
@@ -124,6 +186,19 @@ export type GenerateRequest = Question & {
   /** Key of a loaded model. */
   readonly model: string;
   readonly options: GenerateOptions;
+  readonly format?: ResponseFormat;
+  readonly tools?: readonly Tool[];
+  /** Default "auto". */
+  readonly toolChoice?: ToolChoice;
+  /** On whose behalf: places and steps are shared out fairly between callers. Default "". */
+  readonly caller?: string;
+  /** Computed beginnings are shared among requests with the same scope. Default "". */
+  readonly cacheScope?: string;
+  /** -100 to 100, higher goes first; default 0. */
+  readonly priority?: number;
+  /** When it arrived and when its answer is worth nothing any more, in milliseconds since the epoch, as `performance.timeOrigin + performance.now()`. */
+  readonly arrivedAtMs?: number;
+  readonly deadlineAtMs?: number;
 };
 
 /** What to take apart into tokens: a text as it stands, or a conversation put through the chat template. */
@@ -143,13 +218,23 @@ export interface ResolvedOptions {
   readonly topK: number;
   readonly stop: string[];
   readonly n: number;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+  readonly presencePenalty: number;
+  readonly frequencyPenalty: number;
+  readonly logitBias: ReadonlyMap<number, number>;
+  readonly stopTokenIds: number[];
+  readonly minTokens: number;
+  readonly ignoreEos: boolean;
+  /** Absent: none are told. */
+  readonly logprobs?: number;
 }
 
 export interface Usage {
   readonly promptTokens: number;
   /** Tokens of all answers, without the one that ended each. */
   readonly completionTokens: number;
-  /** Prompt tokens of the first answer that were not computed, because a request that ran beside it had them. */
+  /** Prompt tokens of the first answer that were not computed, because they were in the cache. */
   readonly cachedPromptTokens: number;
 }
 
@@ -161,17 +246,52 @@ export interface Timings {
   readonly generationMs: number;
   /** Tokens after the first over `generationMs`; 0 where there is none. */
   readonly tokensPerSecond: number;
+  /** Steps that gave at least one token, tokens guessed ahead, and those of them that were right; of all answers. */
+  readonly steps: number;
+  readonly draftedTokens: number;
+  readonly acceptedTokens: number;
+}
+
+/** A token and how likely it was. */
+export interface TokenLogprob {
+  readonly id: number;
+  /** By itself; U+FFFD for bytes that are no whole character. */
+  readonly text: string;
+  readonly bytes: Uint8Array;
+  readonly logprob: number;
+  /** The likeliest at this place, the likeliest first; absent in those. */
+  readonly top?: readonly TokenLogprob[];
+}
+
+/** A piece of a call of a tool. `id` and `name` are in the first piece. */
+export interface ToolCallDelta {
+  /** Which call of the answer, from 0. */
+  readonly index: number;
+  readonly id?: string;
+  readonly name?: string;
+  /** What is new of the arguments, as JSON text. */
+  readonly arguments: string;
 }
 
 /** `index` tells the answers of one request apart. `done` comes last, exactly once. */
 export type GenerateEvent =
   /** `tokenIds`: tokens since the last delta, those of a held-back text included. */
-  | { readonly type: "delta"; readonly index: number; readonly text: string; readonly tokenIds: number[] }
+  | {
+      readonly type: "delta";
+      readonly index: number;
+      readonly text: string;
+      readonly tokenIds: number[];
+      /** One for each of `tokenIds`, where asked for. */
+      readonly logprobs?: readonly TokenLogprob[];
+      readonly toolCalls?: readonly ToolCallDelta[];
+    }
   | {
       readonly type: "finish";
       readonly index: number;
-      readonly reason: "stop" | "length";
+      readonly reason: "stop" | "length" | "tool_calls";
       readonly stopString?: string;
+      /** The token that ended it, if one did. */
+      readonly stopTokenId?: number;
     }
   | {
       readonly type: "done";
@@ -179,6 +299,8 @@ export type GenerateEvent =
       readonly timings: Timings;
       readonly seed: bigint;
       readonly options: ResolvedOptions;
+      /** As ModelInfo's. */
+      readonly reproducible: boolean;
     };
 
 export interface ModelStats {
@@ -188,6 +310,7 @@ export interface ModelStats {
   /** Answers that wait for their turn. */
   readonly queued: number;
   readonly maxSequences: number;
+  readonly metrics?: EngineMetrics;
 }
 
 export interface GraphStats {

@@ -56,6 +56,8 @@ export interface SearchConfig {
   readonly topK: number;
   /** 0 is off, as in genai. */
   readonly topP: number;
+  /** 1 is none. */
+  readonly repetitionPenalty: number;
   /** Prompt and answer together; the context length where the file is silent. */
   readonly maxLength: number;
 }
@@ -71,7 +73,6 @@ const optimizationLevels: Readonly<Record<string, number>> = {
 const otherGraphs = ["encoder", "embedding", "vision", "speech", "joiner", "vad", "mtp"];
 // Search options that change a greedy answer and that the engine does not have: option, and its neutral value.
 const unsupportedSearch: readonly (readonly [string, number])[] = [
-  ["repetition_penalty", 1],
   ["no_repeat_ngram_size", 0],
   ["min_length", 0],
   ["num_beams", 1],
@@ -242,6 +243,7 @@ function readSearch(root: JsonFields, contextLength: number): SearchConfig {
     temperature: search.number("temperature", { min: 0, default: 1 }),
     topK: search.integer("top_k", { min: 0, default: 50 }),
     topP: search.number("top_p", { min: 0, max: 1, default: 0 }),
+    repetitionPenalty: search.number("repetition_penalty", { min: 0.01, max: 10, default: 1 }),
     maxLength: maxLength > 0 && contextLength > 0 ? Math.min(maxLength, contextLength) : contextLength,
   };
 }

@@ -137,7 +137,7 @@ async function* generateRow(
       if (event.type === "delta") {
         texts[event.index] = (texts[event.index] ?? "") + event.text;
         if (event.text !== "") yield { index: event.index, text: event.text };
-      } else if (event.type === "finish") reasons[event.index] = event.reason;
+      } else if (event.type === "finish") reasons[event.index] = event.reason === "length" ? "length" : "stop";
       else usage = event.usage;
     }
   } catch (error) {

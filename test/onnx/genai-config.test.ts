@@ -126,7 +126,14 @@ describe("genai_config.json", () => {
       presentKeys: "present.%d.key",
       presentValues: "present.%d.value",
     });
-    expect(config.search).toEqual({ doSample: false, temperature: 1, topK: 50, topP: 0, maxLength: 99 });
+    expect(config.search).toEqual({
+      doSample: false,
+      temperature: 1,
+      topK: 50,
+      topP: 0,
+      repetitionPenalty: 1,
+      maxLength: 99,
+    });
     expect(config).toMatchObject({ eosIds: [0], bosId: undefined, type: "" });
   });
 
@@ -175,9 +182,9 @@ describe("genai_config.json", () => {
   });
 
   test("warns of search options that are not applied", () => {
-    const { warnings } = parse((c) => Object.assign(c.search, { repetition_penalty: 1.1, num_beams: 4 }));
+    const { warnings } = parse((c) => Object.assign(c.search, { no_repeat_ngram_size: 3, num_beams: 4 }));
     expect(warnings).toHaveLength(2);
-    expect(warnings[0]).toContain("search.repetition_penalty");
+    expect(warnings[0]).toContain("search.no_repeat_ngram_size");
   });
 
   test("that is no JSON object is told so", () => {

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file modelwire/inference/v1/chat.proto.
  */
 export const file_modelwire_inference_v1_chat: GenFile = /*@__PURE__*/
-  fileDesc("CiFtb2RlbHdpcmUvaW5mZXJlbmNlL3YxL2NoYXQucHJvdG8SFm1vZGVsd2lyZS5pbmZlcmVuY2UudjEiSAoLQ2hhdE1lc3NhZ2USDAoEcm9sZRgBIAEoCRIPCgdjb250ZW50GAIgASgJEhEKBG5hbWUYAyABKAlIAIgBAUIHCgVfbmFtZSLhAQoRR2VuZXJhdGlvbk9wdGlvbnMSGAoLdGVtcGVyYXR1cmUYASABKAFIAIgBARIXCgptYXhfdG9rZW5zGAIgASgFSAGIAQESDAoEc3RvcBgDIAMoCRIOCgFuGAQgASgFSAKIAQESEgoFdG9wX3AYBSABKAFIA4gBARISCgV0b3BfaxgGIAEoBUgEiAEBEhEKBHNlZWQYByABKARIBYgBAUIOCgxfdGVtcGVyYXR1cmVCDQoLX21heF90b2tlbnNCBAoCX25CCAoGX3RvcF9wQggKBl90b3Bfa0IHCgVfc2VlZCJtCgVVc2FnZRIVCg1wcm9tcHRfdG9rZW5zGAEgASgFEhkKEWNvbXBsZXRpb25fdG9rZW5zGAIgASgFEhQKDHRvdGFsX3Rva2VucxgDIAEoBRIcChRjYWNoZWRfcHJvbXB0X3Rva2VucxgEIAEoBSKwAQoHVGltaW5ncxIoCgVxdWV1ZRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI2ChN0aW1lX3RvX2ZpcnN0X3Rva2VuGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBXRvdGFsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhkKEXRva2Vuc19wZXJfc2Vjb25kGAQgASgBKl8KDEZpbmlzaFJlYXNvbhIdChlGSU5JU0hfUkVBU09OX1VOU1BFQ0lGSUVEEAASFgoSRklOSVNIX1JFQVNPTl9TVE9QEAESGAoURklOSVNIX1JFQVNPTl9MRU5HVEgQAmIGcHJvdG8z", [file_google_protobuf_duration]);
+  fileDesc("CiFtb2RlbHdpcmUvaW5mZXJlbmNlL3YxL2NoYXQucHJvdG8SFm1vZGVsd2lyZS5pbmZlcmVuY2UudjEiqgEKC0NoYXRNZXNzYWdlEgwKBHJvbGUYASABKAkSDwoHY29udGVudBgCIAEoCRIRCgRuYW1lGAMgASgJSACIAQESNAoKdG9vbF9jYWxscxgEIAMoCzIgLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuVG9vbENhbGwSGQoMdG9vbF9jYWxsX2lkGAUgASgJSAGIAQFCBwoFX25hbWVCDwoNX3Rvb2xfY2FsbF9pZCJJCgRUb29sEgwKBG5hbWUYASABKAkSEwoLZGVzY3JpcHRpb24YAiABKAkSHgoWcGFyYW1ldGVyc19qc29uX3NjaGVtYRgDIAEoCSI8CghUb29sQ2FsbBIKCgJpZBgBIAEoCRIMCgRuYW1lGAIgASgJEhYKDmFyZ3VtZW50c19qc29uGAMgASgJIl4KClRvb2xDaG9pY2USNgoEbW9kZRgBIAEoDjImLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuVG9vbENob2ljZU1vZGVIABIOCgRuYW1lGAIgASgJSABCCAoGY2hvaWNlImwKDlJlc3BvbnNlRm9ybWF0EhUKC2pzb25fc2NoZW1hGAEgASgJSAASFQoLanNvbl9vYmplY3QYAiABKAhIABIPCgVyZWdleBgDIAEoCUgAEhEKB2dyYW1tYXIYBCABKAlIAEIICgZmb3JtYXQi2QUKEUdlbmVyYXRpb25PcHRpb25zEhgKC3RlbXBlcmF0dXJlGAEgASgBSACIAQESFwoKbWF4X3Rva2VucxgCIAEoBUgBiAEBEgwKBHN0b3AYAyADKAkSDgoBbhgEIAEoBUgCiAEBEhIKBXRvcF9wGAUgASgBSAOIAQESEgoFdG9wX2sYBiABKAVIBIgBARIRCgRzZWVkGAcgASgESAWIAQESEgoFbWluX3AYCCABKAFIBogBARIfChJyZXBldGl0aW9uX3BlbmFsdHkYCSABKAFIB4gBARIdChBwcmVzZW5jZV9wZW5hbHR5GAogASgBSAiIAQESHgoRZnJlcXVlbmN5X3BlbmFsdHkYCyABKAFICYgBARJMCgpsb2dpdF9iaWFzGAwgAygLMjgubW9kZWx3aXJlLmluZmVyZW5jZS52MS5HZW5lcmF0aW9uT3B0aW9ucy5Mb2dpdEJpYXNFbnRyeRIWCg5zdG9wX3Rva2VuX2lkcxgNIAMoBRIXCgptaW5fdG9rZW5zGA4gASgFSAqIAQESFwoKaWdub3JlX2VvcxgPIAEoCEgLiAEBEhUKCGxvZ3Byb2JzGBAgASgISAyIAQESGQoMdG9wX2xvZ3Byb2JzGBEgASgFSA2IAQEaMAoOTG9naXRCaWFzRW50cnkSCwoDa2V5GAEgASgFEg0KBXZhbHVlGAIgASgBOgI4AUIOCgxfdGVtcGVyYXR1cmVCDQoLX21heF90b2tlbnNCBAoCX25CCAoGX3RvcF9wQggKBl90b3Bfa0IHCgVfc2VlZEIICgZfbWluX3BCFQoTX3JlcGV0aXRpb25fcGVuYWx0eUITChFfcHJlc2VuY2VfcGVuYWx0eUIUChJfZnJlcXVlbmN5X3BlbmFsdHlCDQoLX21pbl90b2tlbnNCDQoLX2lnbm9yZV9lb3NCCwoJX2xvZ3Byb2JzQg8KDV90b3BfbG9ncHJvYnMigAEKDFRva2VuTG9ncHJvYhIQCgh0b2tlbl9pZBgBIAEoBRIMCgR0ZXh0GAIgASgJEgwKBHV0ZjgYAyABKAwSDwoHbG9ncHJvYhgEIAEoARIxCgN0b3AYBSADKAsyJC5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLlRva2VuTG9ncHJvYiJtCgVVc2FnZRIVCg1wcm9tcHRfdG9rZW5zGAEgASgFEhkKEWNvbXBsZXRpb25fdG9rZW5zGAIgASgFEhQKDHRvdGFsX3Rva2VucxgDIAEoBRIcChRjYWNoZWRfcHJvbXB0X3Rva2VucxgEIAEoBSLwAQoHVGltaW5ncxIoCgVxdWV1ZRgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhI2ChN0aW1lX3RvX2ZpcnN0X3Rva2VuGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBXRvdGFsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhkKEXRva2Vuc19wZXJfc2Vjb25kGAQgASgBEg0KBXN0ZXBzGAUgASgFEhYKDmRyYWZ0ZWRfdG9rZW5zGAYgASgFEhcKD2FjY2VwdGVkX3Rva2VucxgHIAEoBSqHAQoOVG9vbENob2ljZU1vZGUSIAocVE9PTF9DSE9JQ0VfTU9ERV9VTlNQRUNJRklFRBAAEhkKFVRPT0xfQ0hPSUNFX01PREVfQVVUTxABEhkKFVRPT0xfQ0hPSUNFX01PREVfTk9ORRACEh0KGVRPT0xfQ0hPSUNFX01PREVfUkVRVUlSRUQQAyp9CgxGaW5pc2hSZWFzb24SHQoZRklOSVNIX1JFQVNPTl9VTlNQRUNJRklFRBAAEhYKEkZJTklTSF9SRUFTT05fU1RPUBABEhgKFEZJTklTSF9SRUFTT05fTEVOR1RIEAISHAoYRklOSVNIX1JFQVNPTl9UT09MX0NBTExTEANiBnByb3RvMw", [file_google_protobuf_duration]);
 
 /**
  * ChatMessage is one message of a conversation.
@@ -42,6 +42,20 @@ export type ChatMessage = Message<"modelwire.inference.v1.ChatMessage"> & {
    * @generated from field: optional string name = 3;
    */
   name?: string | undefined;
+
+  /**
+   * The calls that an assistant's message makes.
+   *
+   * @generated from field: repeated modelwire.inference.v1.ToolCall tool_calls = 4;
+   */
+  toolCalls: ToolCall[];
+
+  /**
+   * Of a message with the role "tool": the id of the call whose result it is.
+   *
+   * @generated from field: optional string tool_call_id = 5;
+   */
+  toolCallId?: string | undefined;
 };
 
 /**
@@ -50,6 +64,167 @@ export type ChatMessage = Message<"modelwire.inference.v1.ChatMessage"> & {
  */
 export const ChatMessageSchema: GenMessage<ChatMessage> = /*@__PURE__*/
   messageDesc(file_modelwire_inference_v1_chat, 0);
+
+/**
+ * Tool is a function that the model may ask the caller to call.
+ *
+ * @generated from message modelwire.inference.v1.Tool
+ */
+export type Tool = Message<"modelwire.inference.v1.Tool"> & {
+  /**
+   * Its name: letters, digits, _ and -, at most 64 characters. Required, unique.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * What it does, for the model.
+   *
+   * @generated from field: string description = 2;
+   */
+  description: string;
+
+  /**
+   * JSON Schema of its arguments, an object, as JSON text. Empty means no arguments.
+   *
+   * @generated from field: string parameters_json_schema = 3;
+   */
+  parametersJsonSchema: string;
+};
+
+/**
+ * Describes the message modelwire.inference.v1.Tool.
+ * Use `create(ToolSchema)` to create a new message.
+ */
+export const ToolSchema: GenMessage<Tool> = /*@__PURE__*/
+  messageDesc(file_modelwire_inference_v1_chat, 1);
+
+/**
+ * ToolCall is a call that the model asks for.
+ *
+ * @generated from message modelwire.inference.v1.ToolCall
+ */
+export type ToolCall = Message<"modelwire.inference.v1.ToolCall"> & {
+  /**
+   * "call_" and what makes it unique; the message with the result names it. Made by the server.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * The function.
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * The arguments as JSON text. They fit the function's schema.
+   *
+   * @generated from field: string arguments_json = 3;
+   */
+  argumentsJson: string;
+};
+
+/**
+ * Describes the message modelwire.inference.v1.ToolCall.
+ * Use `create(ToolCallSchema)` to create a new message.
+ */
+export const ToolCallSchema: GenMessage<ToolCall> = /*@__PURE__*/
+  messageDesc(file_modelwire_inference_v1_chat, 2);
+
+/**
+ * ToolChoice says whether tools are called.
+ *
+ * @generated from message modelwire.inference.v1.ToolChoice
+ */
+export type ToolChoice = Message<"modelwire.inference.v1.ToolChoice"> & {
+  /**
+   * How it is decided.
+   *
+   * @generated from oneof modelwire.inference.v1.ToolChoice.choice
+   */
+  choice: {
+    /**
+     * By a rule.
+     *
+     * @generated from field: modelwire.inference.v1.ToolChoiceMode mode = 1;
+     */
+    value: ToolChoiceMode;
+    case: "mode";
+  } | {
+    /**
+     * The function of this name is called.
+     *
+     * @generated from field: string name = 2;
+     */
+    value: string;
+    case: "name";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message modelwire.inference.v1.ToolChoice.
+ * Use `create(ToolChoiceSchema)` to create a new message.
+ */
+export const ToolChoiceSchema: GenMessage<ToolChoice> = /*@__PURE__*/
+  messageDesc(file_modelwire_inference_v1_chat, 3);
+
+/**
+ * ResponseFormat says what an answer is made of. Every answer that ends by itself has the form; one that max_tokens cut
+ * short does not have its end.
+ *
+ * @generated from message modelwire.inference.v1.ResponseFormat
+ */
+export type ResponseFormat = Message<"modelwire.inference.v1.ResponseFormat"> & {
+  /**
+   * The form.
+   *
+   * @generated from oneof modelwire.inference.v1.ResponseFormat.format
+   */
+  format: {
+    /**
+     * JSON that fits this JSON Schema, given as JSON text. Keywords that cannot be kept to are refused.
+     *
+     * @generated from field: string json_schema = 1;
+     */
+    value: string;
+    case: "jsonSchema";
+  } | {
+    /**
+     * A JSON object, whatever is in it. Must be true.
+     *
+     * @generated from field: bool json_object = 2;
+     */
+    value: boolean;
+    case: "jsonObject";
+  } | {
+    /**
+     * Text that this regular expression matches as a whole.
+     *
+     * @generated from field: string regex = 3;
+     */
+    value: string;
+    case: "regex";
+  } | {
+    /**
+     * Text of a grammar in extended Backus-Naur form, with the rule "root".
+     *
+     * @generated from field: string grammar = 4;
+     */
+    value: string;
+    case: "grammar";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message modelwire.inference.v1.ResponseFormat.
+ * Use `create(ResponseFormatSchema)` to create a new message.
+ */
+export const ResponseFormatSchema: GenMessage<ResponseFormat> = /*@__PURE__*/
+  messageDesc(file_modelwire_inference_v1_chat, 4);
 
 /**
  * GenerationOptions says how tokens are chosen. Absent means the model's own default (its genai_config.json);
@@ -107,6 +282,77 @@ export type GenerationOptions = Message<"modelwire.inference.v1.GenerationOption
    * @generated from field: optional uint64 seed = 7;
    */
   seed?: bigint | undefined;
+
+  /**
+   * Sample only from tokens at least this part as likely as the likeliest. From 0 to 1; 0 turns it off.
+   *
+   * @generated from field: optional double min_p = 8;
+   */
+  minP?: number | undefined;
+
+  /**
+   * Logits of tokens that stand in prompt or answer are divided by it when positive, else multiplied. Above 0, at most 10;
+   * 1 turns it off.
+   *
+   * @generated from field: optional double repetition_penalty = 9;
+   */
+  repetitionPenalty?: number | undefined;
+
+  /**
+   * Taken once from the logits of tokens that stand in the answer. From -2 to 2; 0 turns it off.
+   *
+   * @generated from field: optional double presence_penalty = 10;
+   */
+  presencePenalty?: number | undefined;
+
+  /**
+   * Taken from the logits of tokens that stand in the answer, as often as they do. From -2 to 2; 0 turns it off.
+   *
+   * @generated from field: optional double frequency_penalty = 11;
+   */
+  frequencyPenalty?: number | undefined;
+
+  /**
+   * Added to the logits of token ids; from -100 to 100, at most 1,024 tokens. -100 or 100 all but bans or forces a token.
+   *
+   * @generated from field: map<int32, double> logit_bias = 12;
+   */
+  logitBias: { [key: number]: number };
+
+  /**
+   * Tokens that end the answer besides the model's own; they are not part of it. At most 64.
+   *
+   * @generated from field: repeated int32 stop_token_ids = 13;
+   */
+  stopTokenIds: number[];
+
+  /**
+   * The answer does not end by itself before so many tokens. From 0 to max_tokens.
+   *
+   * @generated from field: optional int32 min_tokens = 14;
+   */
+  minTokens?: number | undefined;
+
+  /**
+   * The model's own ending tokens do not end the answer.
+   *
+   * @generated from field: optional bool ignore_eos = 15;
+   */
+  ignoreEos?: boolean | undefined;
+
+  /**
+   * Tell the log-probability of every token of the answer, as the model gives it, before any of these options.
+   *
+   * @generated from field: optional bool logprobs = 16;
+   */
+  logprobs?: boolean | undefined;
+
+  /**
+   * Tell those of so many of the likeliest tokens as well, at each place. From 0 to 20; needs logprobs.
+   *
+   * @generated from field: optional int32 top_logprobs = 17;
+   */
+  topLogprobs?: number | undefined;
 };
 
 /**
@@ -114,7 +360,56 @@ export type GenerationOptions = Message<"modelwire.inference.v1.GenerationOption
  * Use `create(GenerationOptionsSchema)` to create a new message.
  */
 export const GenerationOptionsSchema: GenMessage<GenerationOptions> = /*@__PURE__*/
-  messageDesc(file_modelwire_inference_v1_chat, 1);
+  messageDesc(file_modelwire_inference_v1_chat, 5);
+
+/**
+ * TokenLogprob is a token and how likely it was.
+ *
+ * @generated from message modelwire.inference.v1.TokenLogprob
+ */
+export type TokenLogprob = Message<"modelwire.inference.v1.TokenLogprob"> & {
+  /**
+   * The token.
+   *
+   * @generated from field: int32 token_id = 1;
+   */
+  tokenId: number;
+
+  /**
+   * Its text by itself; U+FFFD stands for bytes that are no whole character.
+   *
+   * @generated from field: string text = 2;
+   */
+  text: string;
+
+  /**
+   * Its bytes by itself.
+   *
+   * @generated from field: bytes utf8 = 3;
+   */
+  utf8: Uint8Array;
+
+  /**
+   * The natural logarithm of its probability.
+   *
+   * @generated from field: double logprob = 4;
+   */
+  logprob: number;
+
+  /**
+   * The likeliest tokens at this place, the likeliest first. Theirs is empty.
+   *
+   * @generated from field: repeated modelwire.inference.v1.TokenLogprob top = 5;
+   */
+  top: TokenLogprob[];
+};
+
+/**
+ * Describes the message modelwire.inference.v1.TokenLogprob.
+ * Use `create(TokenLogprobSchema)` to create a new message.
+ */
+export const TokenLogprobSchema: GenMessage<TokenLogprob> = /*@__PURE__*/
+  messageDesc(file_modelwire_inference_v1_chat, 6);
 
 /**
  * Usage counts tokens, of all choices together.
@@ -144,7 +439,7 @@ export type Usage = Message<"modelwire.inference.v1.Usage"> & {
   totalTokens: number;
 
   /**
-   * Prompt tokens that did not have to be computed again.
+   * Of the prompt tokens of the first choice, those that did not have to be computed, because they were in the cache.
    *
    * @generated from field: int32 cached_prompt_tokens = 4;
    */
@@ -156,7 +451,7 @@ export type Usage = Message<"modelwire.inference.v1.Usage"> & {
  * Use `create(UsageSchema)` to create a new message.
  */
 export const UsageSchema: GenMessage<Usage> = /*@__PURE__*/
-  messageDesc(file_modelwire_inference_v1_chat, 2);
+  messageDesc(file_modelwire_inference_v1_chat, 7);
 
 /**
  * Timings says where the time of one call went, as the server saw it.
@@ -191,6 +486,27 @@ export type Timings = Message<"modelwire.inference.v1.Timings"> & {
    * @generated from field: double tokens_per_second = 4;
    */
   tokensPerSecond: number;
+
+  /**
+   * Steps of the model that gave at least one token, of all choices.
+   *
+   * @generated from field: int32 steps = 5;
+   */
+  steps: number;
+
+  /**
+   * Tokens that were guessed from the text so far, to be checked several in one step.
+   *
+   * @generated from field: int32 drafted_tokens = 6;
+   */
+  draftedTokens: number;
+
+  /**
+   * Those of them that were right. The answer is the same with and without guessing.
+   *
+   * @generated from field: int32 accepted_tokens = 7;
+   */
+  acceptedTokens: number;
 };
 
 /**
@@ -198,7 +514,48 @@ export type Timings = Message<"modelwire.inference.v1.Timings"> & {
  * Use `create(TimingsSchema)` to create a new message.
  */
 export const TimingsSchema: GenMessage<Timings> = /*@__PURE__*/
-  messageDesc(file_modelwire_inference_v1_chat, 3);
+  messageDesc(file_modelwire_inference_v1_chat, 8);
+
+/**
+ * ToolChoiceMode is a rule about calling tools.
+ *
+ * @generated from enum modelwire.inference.v1.ToolChoiceMode
+ */
+export enum ToolChoiceMode {
+  /**
+   * As AUTO.
+   *
+   * @generated from enum value: TOOL_CHOICE_MODE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The model decides between text and calls.
+   *
+   * @generated from enum value: TOOL_CHOICE_MODE_AUTO = 1;
+   */
+  AUTO = 1,
+
+  /**
+   * No calls; the template does not see the tools.
+   *
+   * @generated from enum value: TOOL_CHOICE_MODE_NONE = 2;
+   */
+  NONE = 2,
+
+  /**
+   * At least one call.
+   *
+   * @generated from enum value: TOOL_CHOICE_MODE_REQUIRED = 3;
+   */
+  REQUIRED = 3,
+}
+
+/**
+ * Describes the enum modelwire.inference.v1.ToolChoiceMode.
+ */
+export const ToolChoiceModeSchema: GenEnum<ToolChoiceMode> = /*@__PURE__*/
+  enumDesc(file_modelwire_inference_v1_chat, 0);
 
 /**
  * FinishReason says why an answer ended.
@@ -226,11 +583,18 @@ export enum FinishReason {
    * @generated from enum value: FINISH_REASON_LENGTH = 2;
    */
   LENGTH = 2,
+
+  /**
+   * The model calls tools and waits for their results.
+   *
+   * @generated from enum value: FINISH_REASON_TOOL_CALLS = 3;
+   */
+  TOOL_CALLS = 3,
 }
 
 /**
  * Describes the enum modelwire.inference.v1.FinishReason.
  */
 export const FinishReasonSchema: GenEnum<FinishReason> = /*@__PURE__*/
-  enumDesc(file_modelwire_inference_v1_chat, 0);
+  enumDesc(file_modelwire_inference_v1_chat, 1);
 

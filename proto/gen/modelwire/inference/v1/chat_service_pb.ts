@@ -6,7 +6,7 @@ import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegen
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { ChatMessage, FinishReason, GenerationOptions, Timings, Usage } from "./chat_pb.ts";
+import type { ChatMessage, FinishReason, GenerationOptions, ResponseFormat, Timings, TokenLogprob, Tool, ToolChoice, Usage } from "./chat_pb.ts";
 import { file_modelwire_inference_v1_chat } from "./chat_pb.ts";
 import type { Message } from "@bufbuild/protobuf";
 
@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file modelwire/inference/v1/chat_service.proto.
  */
 export const file_modelwire_inference_v1_chat_service: GenFile = /*@__PURE__*/
-  fileDesc("Ciltb2RlbHdpcmUvaW5mZXJlbmNlL3YxL2NoYXRfc2VydmljZS5wcm90bxIWbW9kZWx3aXJlLmluZmVyZW5jZS52MSKPAQoLQ2hhdFJlcXVlc3QSDQoFbW9kZWwYASABKAkSNQoIbWVzc2FnZXMYAiADKAsyIy5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLkNoYXRNZXNzYWdlEjoKB29wdGlvbnMYAyABKAsyKS5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLkdlbmVyYXRpb25PcHRpb25zIq4CCgxDaGF0UmVzcG9uc2USCgoCaWQYASABKAkSEAoIbW9kZWxfaWQYAiABKAkSLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjMKB2Nob2ljZXMYBCADKAsyIi5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLkNoYXRDaG9pY2USLAoFdXNhZ2UYBSABKAsyHS5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLlVzYWdlEjAKB3RpbWluZ3MYBiABKAsyHy5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLlRpbWluZ3MSOgoHb3B0aW9ucxgHIAEoCzIpLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuR2VuZXJhdGlvbk9wdGlvbnMitAEKCkNoYXRDaG9pY2USDQoFaW5kZXgYASABKAUSNAoHbWVzc2FnZRgCIAEoCzIjLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuQ2hhdE1lc3NhZ2USOwoNZmluaXNoX3JlYXNvbhgDIAEoDjIkLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuRmluaXNoUmVhc29uEhYKCXN0b3BfdGV4dBgEIAEoCUgAiAEBQgwKCl9zdG9wX3RleHQilQEKEVN0cmVhbUNoYXRSZXF1ZXN0Eg0KBW1vZGVsGAEgASgJEjUKCG1lc3NhZ2VzGAIgAygLMiMubW9kZWx3aXJlLmluZmVyZW5jZS52MS5DaGF0TWVzc2FnZRI6CgdvcHRpb25zGAMgASgLMikubW9kZWx3aXJlLmluZmVyZW5jZS52MS5HZW5lcmF0aW9uT3B0aW9ucyKDAQoSU3RyZWFtQ2hhdFJlc3BvbnNlEjIKBWRlbHRhGAEgASgLMiEubW9kZWx3aXJlLmluZmVyZW5jZS52MS5DaGF0RGVsdGFIABIwCgRkb25lGAIgASgLMiAubW9kZWx3aXJlLmluZmVyZW5jZS52MS5DaGF0RG9uZUgAQgcKBWV2ZW50Ij4KCUNoYXREZWx0YRINCgVpbmRleBgBIAEoBRIPCgdjb250ZW50GAIgASgJEhEKCXRva2VuX2lkcxgDIAMoBSKpAgoIQ2hhdERvbmUSCgoCaWQYASABKAkSEAoIbW9kZWxfaWQYAiABKAkSLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKB2Nob2ljZXMYBCADKAsyIS5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLkNob2ljZUVuZBIsCgV1c2FnZRgFIAEoCzIdLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuVXNhZ2USMAoHdGltaW5ncxgGIAEoCzIfLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuVGltaW5ncxI6CgdvcHRpb25zGAcgASgLMikubW9kZWx3aXJlLmluZmVyZW5jZS52MS5HZW5lcmF0aW9uT3B0aW9ucyJ9CglDaG9pY2VFbmQSDQoFaW5kZXgYASABKAUSOwoNZmluaXNoX3JlYXNvbhgCIAEoDjIkLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuRmluaXNoUmVhc29uEhYKCXN0b3BfdGV4dBgDIAEoCUgAiAEBQgwKCl9zdG9wX3RleHQyxwEKC0NoYXRTZXJ2aWNlElEKBENoYXQSIy5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLkNoYXRSZXF1ZXN0GiQubW9kZWx3aXJlLmluZmVyZW5jZS52MS5DaGF0UmVzcG9uc2USZQoKU3RyZWFtQ2hhdBIpLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuU3RyZWFtQ2hhdFJlcXVlc3QaKi5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLlN0cmVhbUNoYXRSZXNwb25zZTABYgZwcm90bzM", [file_google_protobuf_timestamp, file_modelwire_inference_v1_chat]);
+  fileDesc("Ciltb2RlbHdpcmUvaW5mZXJlbmNlL3YxL2NoYXRfc2VydmljZS5wcm90bxIWbW9kZWx3aXJlLmluZmVyZW5jZS52MSLuAgoLQ2hhdFJlcXVlc3QSDQoFbW9kZWwYASABKAkSNQoIbWVzc2FnZXMYAiADKAsyIy5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLkNoYXRNZXNzYWdlEjoKB29wdGlvbnMYAyABKAsyKS5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLkdlbmVyYXRpb25PcHRpb25zEj8KD3Jlc3BvbnNlX2Zvcm1hdBgEIAEoCzImLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuUmVzcG9uc2VGb3JtYXQSKwoFdG9vbHMYBSADKAsyHC5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLlRvb2wSNwoLdG9vbF9jaG9pY2UYBiABKAsyIi5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLlRvb2xDaG9pY2USEgoKY2FjaGVfc2FsdBgHIAEoCRIVCghwcmlvcml0eRgIIAEoBUgAiAEBQgsKCV9wcmlvcml0eSLEAgoMQ2hhdFJlc3BvbnNlEgoKAmlkGAEgASgJEhAKCG1vZGVsX2lkGAIgASgJEi8KC2NyZWF0ZV90aW1lGAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIzCgdjaG9pY2VzGAQgAygLMiIubW9kZWx3aXJlLmluZmVyZW5jZS52MS5DaGF0Q2hvaWNlEiwKBXVzYWdlGAUgASgLMh0ubW9kZWx3aXJlLmluZmVyZW5jZS52MS5Vc2FnZRIwCgd0aW1pbmdzGAYgASgLMh8ubW9kZWx3aXJlLmluZmVyZW5jZS52MS5UaW1pbmdzEjoKB29wdGlvbnMYByABKAsyKS5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLkdlbmVyYXRpb25PcHRpb25zEhQKDHJlcHJvZHVjaWJsZRgIIAEoCCKaAgoKQ2hhdENob2ljZRINCgVpbmRleBgBIAEoBRI0CgdtZXNzYWdlGAIgASgLMiMubW9kZWx3aXJlLmluZmVyZW5jZS52MS5DaGF0TWVzc2FnZRI7Cg1maW5pc2hfcmVhc29uGAMgASgOMiQubW9kZWx3aXJlLmluZmVyZW5jZS52MS5GaW5pc2hSZWFzb24SFgoJc3RvcF90ZXh0GAQgASgJSACIAQESNgoIbG9ncHJvYnMYBSADKAsyJC5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLlRva2VuTG9ncHJvYhIaCg1zdG9wX3Rva2VuX2lkGAYgASgFSAGIAQFCDAoKX3N0b3BfdGV4dEIQCg5fc3RvcF90b2tlbl9pZCL0AgoRU3RyZWFtQ2hhdFJlcXVlc3QSDQoFbW9kZWwYASABKAkSNQoIbWVzc2FnZXMYAiADKAsyIy5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLkNoYXRNZXNzYWdlEjoKB29wdGlvbnMYAyABKAsyKS5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLkdlbmVyYXRpb25PcHRpb25zEj8KD3Jlc3BvbnNlX2Zvcm1hdBgEIAEoCzImLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuUmVzcG9uc2VGb3JtYXQSKwoFdG9vbHMYBSADKAsyHC5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLlRvb2wSNwoLdG9vbF9jaG9pY2UYBiABKAsyIi5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLlRvb2xDaG9pY2USEgoKY2FjaGVfc2FsdBgHIAEoCRIVCghwcmlvcml0eRgIIAEoBUgAiAEBQgsKCV9wcmlvcml0eSKDAQoSU3RyZWFtQ2hhdFJlc3BvbnNlEjIKBWRlbHRhGAEgASgLMiEubW9kZWx3aXJlLmluZmVyZW5jZS52MS5DaGF0RGVsdGFIABIwCgRkb25lGAIgASgLMiAubW9kZWx3aXJlLmluZmVyZW5jZS52MS5DaGF0RG9uZUgAQgcKBWV2ZW50IrEBCglDaGF0RGVsdGESDQoFaW5kZXgYASABKAUSDwoHY29udGVudBgCIAEoCRIRCgl0b2tlbl9pZHMYAyADKAUSNgoIbG9ncHJvYnMYBCADKAsyJC5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLlRva2VuTG9ncHJvYhI5Cgp0b29sX2NhbGxzGAUgAygLMiUubW9kZWx3aXJlLmluZmVyZW5jZS52MS5Ub29sQ2FsbERlbHRhIlAKDVRvb2xDYWxsRGVsdGESDQoFaW5kZXgYASABKAUSCgoCaWQYAiABKAkSDAoEbmFtZRgDIAEoCRIWCg5hcmd1bWVudHNfanNvbhgEIAEoCSK/AgoIQ2hhdERvbmUSCgoCaWQYASABKAkSEAoIbW9kZWxfaWQYAiABKAkSLwoLY3JlYXRlX3RpbWUYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjIKB2Nob2ljZXMYBCADKAsyIS5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLkNob2ljZUVuZBIsCgV1c2FnZRgFIAEoCzIdLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuVXNhZ2USMAoHdGltaW5ncxgGIAEoCzIfLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuVGltaW5ncxI6CgdvcHRpb25zGAcgASgLMikubW9kZWx3aXJlLmluZmVyZW5jZS52MS5HZW5lcmF0aW9uT3B0aW9ucxIUCgxyZXByb2R1Y2libGUYCCABKAgiqwEKCUNob2ljZUVuZBINCgVpbmRleBgBIAEoBRI7Cg1maW5pc2hfcmVhc29uGAIgASgOMiQubW9kZWx3aXJlLmluZmVyZW5jZS52MS5GaW5pc2hSZWFzb24SFgoJc3RvcF90ZXh0GAMgASgJSACIAQESGgoNc3RvcF90b2tlbl9pZBgEIAEoBUgBiAEBQgwKCl9zdG9wX3RleHRCEAoOX3N0b3BfdG9rZW5faWQyxwEKC0NoYXRTZXJ2aWNlElEKBENoYXQSIy5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLkNoYXRSZXF1ZXN0GiQubW9kZWx3aXJlLmluZmVyZW5jZS52MS5DaGF0UmVzcG9uc2USZQoKU3RyZWFtQ2hhdBIpLm1vZGVsd2lyZS5pbmZlcmVuY2UudjEuU3RyZWFtQ2hhdFJlcXVlc3QaKi5tb2RlbHdpcmUuaW5mZXJlbmNlLnYxLlN0cmVhbUNoYXRSZXNwb25zZTABYgZwcm90bzM", [file_google_protobuf_timestamp, file_modelwire_inference_v1_chat]);
 
 /**
  * ChatRequest asks for a whole answer.
@@ -42,6 +42,42 @@ export type ChatRequest = Message<"modelwire.inference.v1.ChatRequest"> & {
    * @generated from field: modelwire.inference.v1.GenerationOptions options = 3;
    */
   options?: GenerationOptions | undefined;
+
+  /**
+   * What the answer is made of; absent means free text.
+   *
+   * @generated from field: modelwire.inference.v1.ResponseFormat response_format = 4;
+   */
+  responseFormat?: ResponseFormat | undefined;
+
+  /**
+   * Functions that the model may ask for, through its own chat template. At most 128.
+   *
+   * @generated from field: repeated modelwire.inference.v1.Tool tools = 5;
+   */
+  tools: Tool[];
+
+  /**
+   * Whether it does; absent means that the model decides.
+   *
+   * @generated from field: modelwire.inference.v1.ToolChoice tool_choice = 6;
+   */
+  toolChoice?: ToolChoice | undefined;
+
+  /**
+   * Computed beginnings of prompts are shared among calls with the same salt, and only those: whoever shares can tell from
+   * the time to the first token, and from cached_prompt_tokens, what others have asked. Empty is a salt like any other.
+   *
+   * @generated from field: string cache_salt = 7;
+   */
+  cacheSalt: string;
+
+  /**
+   * Higher goes first. From -100 to 100; 0 when absent. Who waits rises with time.
+   *
+   * @generated from field: optional int32 priority = 8;
+   */
+  priority?: number | undefined;
 };
 
 /**
@@ -105,6 +141,14 @@ export type ChatResponse = Message<"modelwire.inference.v1.ChatResponse"> & {
    * @generated from field: modelwire.inference.v1.GenerationOptions options = 7;
    */
   options?: GenerationOptions | undefined;
+
+  /**
+   * The same request with this seed gives the same tokens, whatever else the server does. False for a model whose results
+   * depend on what is computed beside it.
+   *
+   * @generated from field: bool reproducible = 8;
+   */
+  reproducible: boolean;
 };
 
 /**
@@ -147,6 +191,20 @@ export type ChatChoice = Message<"modelwire.inference.v1.ChatChoice"> & {
    * @generated from field: optional string stop_text = 4;
    */
   stopText?: string | undefined;
+
+  /**
+   * One for each of its tokens, when they are asked for.
+   *
+   * @generated from field: repeated modelwire.inference.v1.TokenLogprob logprobs = 5;
+   */
+  logprobs: TokenLogprob[];
+
+  /**
+   * The token that ended it; absent when none did.
+   *
+   * @generated from field: optional int32 stop_token_id = 6;
+   */
+  stopTokenId?: number | undefined;
 };
 
 /**
@@ -182,6 +240,42 @@ export type StreamChatRequest = Message<"modelwire.inference.v1.StreamChatReques
    * @generated from field: modelwire.inference.v1.GenerationOptions options = 3;
    */
   options?: GenerationOptions | undefined;
+
+  /**
+   * What the answer is made of; absent means free text.
+   *
+   * @generated from field: modelwire.inference.v1.ResponseFormat response_format = 4;
+   */
+  responseFormat?: ResponseFormat | undefined;
+
+  /**
+   * Functions that the model may ask for, through its own chat template. At most 128.
+   *
+   * @generated from field: repeated modelwire.inference.v1.Tool tools = 5;
+   */
+  tools: Tool[];
+
+  /**
+   * Whether it does; absent means that the model decides.
+   *
+   * @generated from field: modelwire.inference.v1.ToolChoice tool_choice = 6;
+   */
+  toolChoice?: ToolChoice | undefined;
+
+  /**
+   * Computed beginnings of prompts are shared among calls with the same salt, and only those: whoever shares can tell from
+   * the time to the first token, and from cached_prompt_tokens, what others have asked. Empty is a salt like any other.
+   *
+   * @generated from field: string cache_salt = 7;
+   */
+  cacheSalt: string;
+
+  /**
+   * Higher goes first. From -100 to 100; 0 when absent. Who waits rises with time.
+   *
+   * @generated from field: optional int32 priority = 8;
+   */
+  priority?: number | undefined;
 };
 
 /**
@@ -254,6 +348,20 @@ export type ChatDelta = Message<"modelwire.inference.v1.ChatDelta"> & {
    * @generated from field: repeated int32 token_ids = 3;
    */
   tokenIds: number[];
+
+  /**
+   * One for each of token_ids, when they are asked for.
+   *
+   * @generated from field: repeated modelwire.inference.v1.TokenLogprob logprobs = 4;
+   */
+  logprobs: TokenLogprob[];
+
+  /**
+   * Calls of tools as they form.
+   *
+   * @generated from field: repeated modelwire.inference.v1.ToolCallDelta tool_calls = 5;
+   */
+  toolCalls: ToolCallDelta[];
 };
 
 /**
@@ -262,6 +370,48 @@ export type ChatDelta = Message<"modelwire.inference.v1.ChatDelta"> & {
  */
 export const ChatDeltaSchema: GenMessage<ChatDelta> = /*@__PURE__*/
   messageDesc(file_modelwire_inference_v1_chat_service, 5);
+
+/**
+ * ToolCallDelta is a piece of a call.
+ *
+ * @generated from message modelwire.inference.v1.ToolCallDelta
+ */
+export type ToolCallDelta = Message<"modelwire.inference.v1.ToolCallDelta"> & {
+  /**
+   * Which call of this choice, from 0.
+   *
+   * @generated from field: int32 index = 1;
+   */
+  index: number;
+
+  /**
+   * Its id; in the first piece.
+   *
+   * @generated from field: string id = 2;
+   */
+  id: string;
+
+  /**
+   * The function; in the first piece.
+   *
+   * @generated from field: string name = 3;
+   */
+  name: string;
+
+  /**
+   * What is new of the arguments, as JSON text.
+   *
+   * @generated from field: string arguments_json = 4;
+   */
+  argumentsJson: string;
+};
+
+/**
+ * Describes the message modelwire.inference.v1.ToolCallDelta.
+ * Use `create(ToolCallDeltaSchema)` to create a new message.
+ */
+export const ToolCallDeltaSchema: GenMessage<ToolCallDelta> = /*@__PURE__*/
+  messageDesc(file_modelwire_inference_v1_chat_service, 6);
 
 /**
  * ChatDone ends an answer.
@@ -317,6 +467,14 @@ export type ChatDone = Message<"modelwire.inference.v1.ChatDone"> & {
    * @generated from field: modelwire.inference.v1.GenerationOptions options = 7;
    */
   options?: GenerationOptions | undefined;
+
+  /**
+   * The same request with this seed gives the same tokens, whatever else the server does. False for a model whose results
+   * depend on what is computed beside it.
+   *
+   * @generated from field: bool reproducible = 8;
+   */
+  reproducible: boolean;
 };
 
 /**
@@ -324,7 +482,7 @@ export type ChatDone = Message<"modelwire.inference.v1.ChatDone"> & {
  * Use `create(ChatDoneSchema)` to create a new message.
  */
 export const ChatDoneSchema: GenMessage<ChatDone> = /*@__PURE__*/
-  messageDesc(file_modelwire_inference_v1_chat_service, 6);
+  messageDesc(file_modelwire_inference_v1_chat_service, 7);
 
 /**
  * ChoiceEnd says how one choice ended.
@@ -352,6 +510,13 @@ export type ChoiceEnd = Message<"modelwire.inference.v1.ChoiceEnd"> & {
    * @generated from field: optional string stop_text = 3;
    */
   stopText?: string | undefined;
+
+  /**
+   * The token that ended it; absent when none did.
+   *
+   * @generated from field: optional int32 stop_token_id = 4;
+   */
+  stopTokenId?: number | undefined;
 };
 
 /**
@@ -359,7 +524,7 @@ export type ChoiceEnd = Message<"modelwire.inference.v1.ChoiceEnd"> & {
  * Use `create(ChoiceEndSchema)` to create a new message.
  */
 export const ChoiceEndSchema: GenMessage<ChoiceEnd> = /*@__PURE__*/
-  messageDesc(file_modelwire_inference_v1_chat_service, 7);
+  messageDesc(file_modelwire_inference_v1_chat_service, 8);
 
 /**
  * ChatService answers conversations. A model that is not loaded yet is loaded first.
@@ -379,7 +544,8 @@ export const ChatService: GenService<{
   },
   /**
    * StreamChat gives the answer as it forms: deltas, then exactly one `done`, which is the last message. A client that
-   * leaves frees its place before the next step; one that reads slowly slows only itself.
+   * leaves frees its place before the next step; one that reads slowly slows only itself. A call whose deadline cannot be
+   * met as things are is refused at once.
    *
    * @generated from rpc modelwire.inference.v1.ChatService.StreamChat
    */
