@@ -1,6 +1,7 @@
 // Picks the next token from a row of logits. Pure: (logits, options, number in [0, 1)) → token id. Nothing is sorted
-// whole and nothing is copied; the order is temperature, then top k, then top p, as in Hugging Face and onnxruntime-genai.
-// Equal logits rank by token id, the lower first.
+// whole and nothing is copied; the order is temperature, then top k, then top p, then min p, as in Hugging Face (vLLM has
+// min p before top k, so that its top p keeps a part of less). Equal logits rank by token id, the lower first. Penalties
+// and bias are not its affair: `logit-rules` comes before.
 
 import { LogitsError } from "./errors.ts";
 
@@ -28,6 +29,7 @@ export function isGreedy({ temperature, topK, topP }: SamplingOptions): boolean 
 }
 
 /**
+ * By temperature, top k, top p and min p.
  * @param logits [vocabSize], any scale; not changed
  * @param draw number in [0, 1), unused when greedy
  * @throws LogitsError when there is no largest logit
@@ -35,11 +37,11 @@ export function isGreedy({ temperature, topK, topP }: SamplingOptions): boolean 
 export function sample(logits: Float32Array, options: SamplingOptions, draw: number): number {
   const best = argmax(logits);
   if (isGreedy(options)) return best;
-  const { temperature, topK, topP } = options;
-  if (topK > 0 && topK < logits.length) return drawFromTop(logits, topK, temperature, topP, draw);
+  const { temperature, topK, topP, minP = 0 } = options;
+  if (topK > 0 && topK < logits.length) return drawFromTop(logits, options, draw);
   const weights = weigh(logits, logits[best]!, temperature);
   const floor = topP < 1 ? nucleusFloor(logits, weights, logits[best]!, topP) : everything;
-  return drawAbove(logits, weights, floor, draw);
+  return drawAbove(logits, weights, floor, minP, draw);
 }
 
 /** The id of the largest logit, the lowest id of equals. @throws LogitsError */
@@ -59,8 +61,9 @@ export function argmax(logits: Float32Array): number {
   return best;
 }
 
-/** Top k through a heap of k ids whose root is the worst kept, then top p over those in order. */
-function drawFromTop(logits: Float32Array, k: number, temperature: number, topP: number, draw: number): number {
+/** Top k through a heap of k ids whose root is the worst kept, then top p and min p over those in order. */
+function drawFromTop(logits: Float32Array, options: SamplingOptions, draw: number): number {
+  const { temperature, topK: k, topP, minP = 0 } = options;
   const heap = new Int32Array(k);
   // a ranks behind b
   const worse = (a: number, b: number) => logits[a]! < logits[b]! || (logits[a]! === logits[b]! && a > b);
@@ -89,7 +92,7 @@ function drawFromTop(logits: Float32Array, k: number, temperature: number, topP:
   const all = weights.reduce((sum, value) => sum + value, 0);
   let kept = 0;
   let mass = 0;
-  while (kept < k && (kept === 0 || mass < topP * all)) mass += weights[kept++]!;
+  while (kept < k && (kept === 0 || (mass < topP * all && weights[kept]! >= minP))) mass += weights[kept++]!;
   let left = draw * mass;
   for (let rank = 0; rank < kept; rank++) {
     left -= weights[rank]!;
@@ -142,11 +145,12 @@ function nucleusFloor(logits: Float32Array, weights: Float64Array, largest: numb
   return { logit: logits[last]!, lastId: last };
 }
 
-/** Draws among the logits above the floor, in the order of ids. */
-function drawAbove(logits: Float32Array, weights: Float64Array, floor: Floor, draw: number): number {
+/** Draws among the logits above the floor whose weights reach `minP`, in the order of ids. */
+function drawAbove(logits: Float32Array, weights: Float64Array, floor: Floor, minP: number, draw: number): number {
   let mass = 0;
   for (let id = 0; id < logits.length; id++) {
-    if (logits[id]! > floor.logit || (logits[id] === floor.logit && id <= floor.lastId)) mass += weights[id]!;
+    const above = logits[id]! > floor.logit || (logits[id] === floor.logit && id <= floor.lastId);
+    if (above && weights[id]! >= minP) mass += weights[id]!;
     else weights[id] = 0;
   }
   let left = draw * mass;
