@@ -29,8 +29,18 @@ export type InferenceReason =
   | "PREDICTION_FAILED"
   /** Prompt and answer do not fit. Metadata: prompt_tokens, context_length, max_tokens if given. */
   | "CONTEXT_OVERFLOW"
-  /** Metadata: queue_limit. */
+  /** Metadata: queue_limit, retry_after_ms. */
   | "QUEUE_FULL"
+  /** Prompt and answer do not fit the memory for keys and values. Metadata: prompt_tokens, max_tokens, cache_tokens. */
+  | "CACHE_TOO_SMALL"
+  /** As things are the first token would come after the deadline. Metadata: estimate_ms, remaining_ms, retry_after_ms. */
+  | "DEADLINE_UNREACHABLE"
+  /** The deadline passed while it waited or ran. */
+  | "DEADLINE_EXPIRED"
+  /** The chat template knows no tools. */
+  | "TOOLS_NOT_SUPPORTED"
+  /** A schema, expression or grammar that cannot be kept to; `violations` says everything that is wrong. */
+  | "INVALID_FORMAT"
   /** The chat template refuses the messages. */
   | "TEMPLATE_FAILED"
   /** The folder has no chat template. */

@@ -5,6 +5,11 @@ import { InferenceError, type InferenceReason } from "../inference/errors.ts";
 const REASONS: Record<InferenceReason, Reason> = {
   CONTEXT_OVERFLOW: "CONTEXT_OVERFLOW",
   QUEUE_FULL: "QUEUE_FULL",
+  CACHE_TOO_SMALL: "CACHE_TOO_SMALL",
+  DEADLINE_UNREACHABLE: "DEADLINE_UNREACHABLE",
+  DEADLINE_EXPIRED: "DEADLINE_UNREACHABLE",
+  TOOLS_NOT_SUPPORTED: "TOOLS_NOT_SUPPORTED",
+  INVALID_FORMAT: "INVALID_FIELD",
   MODEL_INVALID: "MODEL_INVALID",
   // Unloaded between being looked up and being asked.
   MODEL_NOT_LOADED: "MODEL_NOT_READY",
