@@ -10,7 +10,9 @@ export interface Measured {
 export interface Figure {
   id: string;
   title: string;
-  unit: "ms" | "bytes";
+  unit: "ms" | "bytes" | "%" | "×" | "tok/s";
+  /** More is better. */
+  more?: boolean;
   sides: Record<string, Measured | { absent: string }>;
 }
 

@@ -1,9 +1,9 @@
 // Figures, bars and the table they make: pure functions, of JSON, Markdown and no measuring.
 //
-// A figure is {id, title, unit, sides: {[side]: {median, low, high, note?} | {absent}}}: what each side took, in ms or
-// bytes, so that less is better. `absent` says why there is none. A bar is {figure, ours, against?, atLeast?, atMost?}:
-// the side that is ours and either those of a peer, whose best counts, with the least ratio theirs / ours, or the most
-// that ours may be.
+// A figure is {id, title, unit, more?, sides: {[side]: {median, low, high, note?} | {absent}}}: what each side took, in
+// ms, bytes, % or ×, so that less is better, or reached, where `more` is: tokens per second. `absent` says why there is
+// none. A bar is {figure, ours, against?, atLeast?, atMost?}: the side that is ours and either those of a peer, whose best
+// counts, with the least ratio, theirs / ours or, of `more`, ours / theirs; or the most that ours itself may be.
 
 /** One row for each bar. A figure that is missing, on either side, does not hold. */
 export function judge(bars, figures) {
@@ -19,7 +19,7 @@ export function judge(bars, figures) {
     const peer = best(figure, against);
     if (!peer) return missing(against[0]);
     row.peer = peer;
-    row.ratio = peer.median / ours.median;
+    row.ratio = figure.more ? ours.median / peer.median : peer.median / ours.median;
     return { ...row, holds: row.ratio >= atLeast };
   });
 }
@@ -65,9 +65,10 @@ export function summary(samples) {
   return { median: at(0.5), low: at(0.25), high: at(0.75), samples: sorted.length };
 }
 
-/** "74.1 ms", "0.31 GB". */
+/** "74.1 ms", "0.31 GB", "48.1 tok/s", "1.35 %", "2.10 ×". */
 export function quantity(value, unit) {
-  if (unit === "ms") return `${value >= 1000 ? value.toFixed(0) : value.toPrecision(3)} ms`;
+  if (unit === "ms") return `${Math.abs(value) >= 1000 ? value.toFixed(0) : value.toPrecision(3)} ms`;
+  if (unit !== "bytes") return `${Math.abs(value) >= 100 ? value.toFixed(0) : value.toPrecision(3)} ${unit}`;
   if (value >= 1e9) return `${(value / 1e9).toFixed(2)} GB`;
   return value >= 1e6 ? `${(value / 1e6).toFixed(0)} MB` : `${(value / 1e3).toFixed(1)} kB`;
 }
@@ -80,7 +81,8 @@ function measured(side) {
 function best(figure, names) {
   const found = names.filter((name) => measured(figure.sides[name]));
   if (found.length === 0) return undefined;
-  const side = found.reduce((a, b) => (figure.sides[b].median < figure.sides[a].median ? b : a));
+  const better = (a, b) => (figure.more ? a.median > b.median : a.median < b.median);
+  const side = found.reduce((a, b) => (better(figure.sides[b], figure.sides[a]) ? b : a));
   return { side, ...figure.sides[side] };
 }
 

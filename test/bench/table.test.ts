@@ -42,6 +42,26 @@ describe("a bar over a peer", () => {
   });
 });
 
+describe("of a figure where more is better", () => {
+  const rates = (sides: Figure["sides"]): Figure => ({ id: "f", title: "a figure", unit: "tok/s", more: true, sides });
+
+  test("a bar holds at exactly its ratio and not below", () => {
+    expect(judge([bar], [rates({ native: at(20), "peer auto": at(10) })])).toMatchObject([{ ratio: 2, holds: true }]);
+    expect(judge([bar], [rates({ native: at(19), "peer auto": at(10) })])).toMatchObject([
+      { ratio: 1.9, holds: false },
+    ]);
+  });
+
+  test("a bar is over the peer's best variant", () => {
+    const [row] = judge([bar], [rates({ native: at(20), "peer auto": at(5), "peer q8": at(11) })]);
+    expect(row).toMatchObject({ peer: { side: "peer q8" }, holds: false });
+  });
+
+  test("the table says tokens per second", () => {
+    expect(figuresTable([rates({ a: at(48.123) })], ["a"])).toContain("| a figure | 48.1 tok/s |");
+  });
+});
+
 describe("a bar on ours alone", () => {
   test("holds up to its limit", () => {
     expect(judge([most], [figure({ native: at(500) })])).toMatchObject([{ holds: true }]);
