@@ -1,4 +1,4 @@
-"""onnxruntime-genai's side of `npm run bench -- kernels`: a Generator on the bench's model, one measurement per line.
+"""onnxruntime-genai's side of the benches: a Generator or an Engine on the bench's model, one measurement per line.
 
     python bench/peers/genai.py '{"model": FOLDER, "threads": N}'
 
@@ -68,6 +68,57 @@ class Side:
 
     def decode(self, steps):
         return {"ms": [milliseconds(self.generator.generate_next_token) for _ in range(steps)]}
+
+    def play(self, load, how):
+        """Plays a load: how is "one" (a Generator for one request at a time) or "engine". Gives the times of each token."""
+        return {"times": self.play_one(load) if how == "one" else self.play_engine(load)}
+
+    def play_one(self, load):
+        began = time.perf_counter()
+        times = []
+        for request in load:
+            time.sleep(max(0, began + request["at"] - time.perf_counter()))
+            generator = self.start(1, len(request["prompt"]) + request["n"])
+            generator.append_tokens(request["prompt"])
+            times.append([])
+            for _ in range(request["n"]):
+                generator.generate_next_token()
+                times[-1].append((time.perf_counter() - began) * 1000)
+        return times
+
+    def play_engine(self, load):
+        engine = og.Engine(self.model)
+        events = engine.create_event_buffer(64)
+        began = time.perf_counter()
+        times = [[] for _ in load]
+        requests = []
+        ended = 0
+        while ended < len(load):
+            while len(requests) < len(load) and began + load[len(requests)]["at"] <= time.perf_counter():
+                requests.append(self.begin_turn(engine, load[len(requests)]))
+            if not engine.has_pending_requests():
+                time.sleep(0.002)
+                continue
+            for event in engine.run(events):
+                flags = int(event.flags.value)
+                if flags & int(og.EngineEventFlags.FAILED.value):
+                    raise RuntimeError(f"a turn failed: {event.error_code}")
+                of = next(i for i, request in enumerate(requests) if request == event.request)
+                if flags & int(og.EngineEventFlags.TOKEN.value):
+                    times[of].append((time.perf_counter() - began) * 1000)
+                ended += 1 if flags & int(og.EngineEventFlags.TURN_FINISHED.value) else 0
+        for request in requests:
+            request.close()
+        return times
+
+    def begin_turn(self, engine, wanted):
+        request = engine.create_request()
+        options = og.TurnOptions(request)
+        options.set_do_sample(False)
+        options.set_min_generated_tokens(wanted["n"])
+        options.set_max_generated_tokens(wanted["n"])
+        request.begin_turn(numpy.array(wanted["prompt"], dtype=numpy.int32), options)
+        return request
 
     def release(self):
         self.generator = None

@@ -1,4 +1,4 @@
-// llama.cpp's side of `npm run bench -- kernels`, through node-llama-cpp's bindings, one measurement per line:
+// llama.cpp's side of the benches, through node-llama-cpp's bindings, one measurement per line:
 //   node bench/peers/llama.mjs '{"model": FILE, "module": FOLDER, "threads": N}'
 // MODULE is where node-llama-cpp is installed. A variant is how attention runs: llama.cpp's own choice, without flash
 // attention, or with it and a cache of 8 bits. Each has a context of its own over the same weights. Steps are bare:
@@ -78,6 +78,42 @@ await answerLines(
       return { ms };
     },
 
+    /**
+     * Plays a load as llama.cpp's own server would: each call holds a token of every sequence that decodes and, in the
+     * room that is left, tokens of the prompts that wait. Gives the times of each token.
+     */
+    async play({ model }, { variant, load }) {
+      const capacity = Math.max(...load.map(({ prompt: ids, n }) => ids.length + n));
+      const { context } = await openContext(model, variant, load.length, capacity);
+      const requests = load.map(({ at, prompt: ids, n }, sequence) => {
+        // Random tokens in place of those that it would have chosen.
+        return {
+          sequence,
+          at: at * 1000,
+          ids: [...ids, ...prompt(n, sequence)],
+          promptLength: ids.length,
+          done: 0,
+          times: [],
+        };
+      });
+      const began = performance.now();
+      for (;;) {
+        const open = requests.filter(({ ids, done }) => done < ids.length - 1);
+        if (open.length === 0) break;
+        const here = open.filter(({ at }) => at <= performance.now() - began);
+        if (here.length === 0) {
+          await new Promise((resolve) => setTimeout(resolve, 2));
+          continue;
+        }
+        await playStep(context, here);
+        const time = performance.now() - began;
+        for (const request of here) if (request.done >= request.promptLength) request.times.push(time);
+        for (const { sequence, ids, done } of here) if (done === ids.length - 1) context.disposeSequence(sequence);
+      }
+      await close(variant);
+      return { times: requests.map(({ times }) => times) };
+    },
+
     async release(_, { variant }) {
       await close(variant);
       return {};
@@ -105,6 +141,26 @@ async function openContext(model, variant, sequences, capacity) {
 async function close(variant) {
   await open.get(variant)?.context.dispose();
   open.delete(variant);
+}
+
+/** One call: a token of each request that decodes, and as much of the waiting prompts as there is room for. */
+async function playStep(context, requests) {
+  const decoding = requests.filter(({ done, promptLength }) => done >= promptLength);
+  let room = batchSize - decoding.length;
+  const parts = decoding.map((request) => ({ request, count: 1 }));
+  for (const request of requests) {
+    const count = Math.min(room, request.promptLength - request.done);
+    if (count > 0) parts.push({ request, count });
+    if (count > 0) room -= count;
+  }
+  context.initBatch(parts.reduce((sum, { count }) => sum + count, 0));
+  for (const { request, count } of parts) {
+    const { sequence, done, ids, promptLength } = request;
+    const wanted = done + count >= promptLength ? Uint32Array.of(count - 1) : new Uint32Array(0);
+    context.addToBatch(sequence, done, Uint32Array.from(ids.slice(done, done + count)), wanted);
+    request.done += count;
+  }
+  await context.decodeBatch();
 }
 
 /** Appends to each sequence, `batchSize` tokens a call, and computes the logits of the last of each. */

@@ -15,6 +15,7 @@ export async function startSide(name, command, args, env = {}) {
   };
   return {
     name,
+    pid: child.pid,
     facts: await next(),
     /** Whether it is gone. */
     get gone() {
