@@ -15,7 +15,10 @@ export const limits = { logitBias: 1024, stopTokenIds: 64, topLogprobs: 20 } as 
 type CheckedOptions = Omit<SequenceOptions, "maxTokens" | "seed"> & { readonly maxTokens?: number | undefined };
 
 /** Absent options are fine. */
-export function optionViolations(options: CheckedOptions, { vocabSize }: ModelSpec): OptionViolation[] {
+export function optionViolations(
+  options: CheckedOptions,
+  { vocabSize }: Pick<ModelSpec, "vocabSize">,
+): OptionViolation[] {
   const { temperature, topK, topP, minP, repetitionPenalty, presencePenalty, frequencyPenalty } = options;
   const { maxTokens, minTokens, logprobs } = options;
   const found: OptionViolation[] = [];

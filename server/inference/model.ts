@@ -1,7 +1,7 @@
 // A model folder in use: engine, tokenizer and chat template together. Opening collects what is wrong with any of them
 // before it gives up.
 
-import { Engine } from "../decoder/engine.ts";
+import { Engine, type EngineOptions } from "../decoder/engine.ts";
 import { ModelFolderError } from "../onnx/errors.ts";
 import type { SearchConfig } from "../onnx/genai-config.ts";
 import { type ModelFolder, openDecoderGraph, readModelFolder } from "../onnx/model-folder.ts";
@@ -66,7 +66,11 @@ export async function openModel(
     memoryBytes: report.packedWeightsBytes + runner.room.blocks * runner.room.blockTokens * report.cacheBytesPerToken,
     toolFormat: "",
   };
-  return { info, engine: new Engine(runner), tokenizer, template };
+  return { info, engine: new Engine(runner, engineOptions(options)), tokenizer, template };
+}
+
+function engineOptions({ queueLimit }: LoadOptions): EngineOptions {
+  return { ...(queueLimit !== undefined && { queueLimit }) };
 }
 
 /** What would run which node of a folder's graph, and why. @throws InferenceError MODEL_INVALID */

@@ -61,7 +61,7 @@ describe("an inference host", () => {
     const { messages, prompt_ids, output_ids, text } = recorded.cases[0]!;
     const events = await all(host.generate({ model: "phi", messages, options: {} }, new AbortController().signal));
     expect(textOf(events)).toBe(text);
-    expect(events.at(-2)).toEqual({ type: "finish", index: 0, reason: "stop" });
+    expect(events.at(-2)).toEqual({ type: "finish", index: 0, reason: "stop", stopTokenId: expect.any(Number) });
     expect(doneOf(events)).toMatchObject({
       usage: { promptTokens: prompt_ids.length, completionTokens: output_ids.length, cachedPromptTokens: 0 },
       options: { temperature: 0, topK: 50, topP: 1, n: 1, stop: [], maxTokens: 2048 - prompt_ids.length },
@@ -278,8 +278,8 @@ describe("an inference host refuses", () => {
       "temperature",
       "top_k",
       "top_p",
-      "n",
       "max_tokens",
+      "n",
       "seed",
       "stop[0]",
     ]);
@@ -335,9 +335,9 @@ describe("an inference host refuses", () => {
   });
 
   test("a request too many", async () => {
-    const host = await withRandom({}, { maxSequences: 1 });
+    const host = await withRandom({}, { maxSequences: 1, queueLimit: 64 });
     const leave = Array.from({ length: 12 }, () => new AbortController());
-    const options = { n: 16, maxTokens: 50, temperature: 2, topK: 0 };
+    const options = { n: 8, maxTokens: 50, temperature: 2, topK: 0 };
     const many = leave.map(({ signal }) => all(chat(host, "x", options, signal)));
     const outcomes = await Promise.all(
       many.map((running) => {
