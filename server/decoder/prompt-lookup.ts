@@ -7,8 +7,8 @@
 
 export interface PromptLookupOptions {
   /**
-   * What a step of 1 + k tokens of one sequence takes, over what a step of one takes, by k. Behind its end each token adds what
-   * the last one added. Default: the native runner's on two cores (`npm run bench -- kernels`).
+   * What a step of 1 + k tokens takes, over what a step of one takes, by k. Behind its end each token adds what the last one
+   * added. Default: the native runner's on two cores (`npm run bench -- kernels`).
    */
   readonly costs?: readonly number[];
 }
@@ -17,7 +17,7 @@ const nativeCosts = [1, 1.1, 1.2, 1.3, 1.41, 1.52, 1.63, 1.75];
 /** Places of the same two tokens that are looked at, the latest ones; what bounds the time of a search. */
 const mostPlaces = 64;
 /** Tokens beyond which a longer match is no better. */
-const longestMatch = 32;
+const longestMatch = 16;
 /** A gain below this is not worth the risk. */
 const leastGain = 1.02;
 
@@ -27,8 +27,8 @@ export class PromptLookup {
   /** Tokens that are indexed. */
   #length = 0;
   /** By hash of two tokens, the index behind their latest place; and by index, that of their place before. 0: none. */
-  #latest = new Int32Array(256);
-  #before = new Int32Array(128);
+  #latest = new Int32Array(32);
+  #before = new Int32Array(32);
   /** Where the likeliest continuation stands, and how many tokens before it are those before the next one; 0: nowhere. */
   #place = 0;
   #match = 0;
@@ -42,11 +42,12 @@ export class PromptLookup {
    * @param tokens prompt and answer so far, all of them; the same as at the call before, with what has come since. What has come
    *   shows how good guesses are, made or not.
    * @param most guesses
+   * @param beside tokens of other sequences in the same step, guesses included; each counts as one that is gained anyway
    */
-  draft(tokens: Int32Array, most: number): Int32Array {
+  draft(tokens: Int32Array, most: number, beside = 0): Int32Array {
     if (this.#length === 0) this.#readPrompt(tokens);
     else while (this.#length < tokens.length) this.#read(tokens);
-    const guesses = new Int32Array(this.#place === 0 ? 0 : this.#worthwhile(most));
+    const guesses = new Int32Array(this.#place === 0 ? 0 : this.#worthwhile(most, beside));
     // What follows may reach into the guesses themselves: a text that runs in circles goes on so.
     for (let i = 0; i < guesses.length; i++) {
       const from = this.#place + i;
@@ -56,15 +57,15 @@ export class PromptLookup {
   }
 
   /** How many guesses give the most tokens for what the step takes. */
-  #worthwhile(most: number): number {
+  #worthwhile(most: number, beside: number): number {
     let right = 1;
-    let expected = 1;
+    let expected = beside + 1;
     let best = 0;
-    let gain = leastGain;
+    let gain = (leastGain * expected) / this.#cost(beside);
     for (let count = 1; count <= most; count++) {
       right *= this.#odds.of(this.#match + count - 1);
       expected += right;
-      const value = expected / this.#cost(count);
+      const value = expected / this.#cost(beside + count);
       if (value > gain) [best, gain] = [count, value];
     }
     return best;
