@@ -25,6 +25,8 @@ export interface AppDeps {
   host: InferenceHost;
   log: Logger;
   load?: LoadOptions;
+  /** Among whose calls computed beginnings of prompts are shared. "shared": among all that give the same salt. */
+  prefixScope?: "shared" | "caller";
   /** Most bytes of a logged model. */
   maxModelBytes: number;
   maxMessageBytes?: number;

@@ -1,8 +1,11 @@
-// Flags and environment → one frozen Config. Every default and its unit stands in the table below and nowhere else.
+// Flags and environment → one frozen Config. Every default and its unit stands in the table of
+// config-options and nowhere else.
 import { isIP } from "node:net";
+import { totalmem } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { type FieldViolation, invalidFields } from "@modelwire/proto";
+import { flags, OPTIONS, type Option } from "./config-options.ts";
 import { type CacheType, cacheTypes, type RunnerChoice, runnerChoices } from "./onnx/runner-report.ts";
 
 export interface Config {
@@ -34,163 +37,33 @@ export interface Config {
   /** Folder of the cache of packed weights, absolute. */
   readonly packedWeightsFolder: string;
   readonly reflection: boolean;
+  /** Answers of one model that may wait for a place. */
+  readonly maxQueue: number;
+  /** Tokens that the sequences of one model can have in the cache together; undefined means as many as memory allows. */
+  readonly cacheTokens: number | undefined;
+  /** Who shares computed beginnings of prompts: everybody with the same salt, the calls of one caller, or nobody. */
+  readonly prefixCache: PrefixCache;
+  /** Guess tokens ahead, where that is worth it. */
+  readonly speculate: boolean;
+  /** Models to load before the port opens and never to give up for others: ids, URIs or names. */
+  readonly load: readonly string[];
+  /** Memory for models, their caches at their fullest included, in bytes; Infinity for no limit. */
+  readonly modelMemoryBytes: number;
+  /** A model that nobody asked for so long is unloaded, in milliseconds; Infinity for never. */
+  readonly keepAliveMs: number;
+  /** Where /metrics is served; port 0 lets the system choose. Undefined: nowhere. */
+  readonly metrics: { readonly host: string; readonly port: number } | undefined;
+  /** Where traces go, and whether they hold messages and answers. Undefined: nowhere. */
+  readonly traces: { readonly endpoint: string; readonly content: boolean } | undefined;
 }
 
-interface Option {
-  flag: keyof typeof flags;
-  value: string;
-  env: string;
-  fallback: string;
-  help: string;
-}
-
-const flags = {
-  host: { type: "string" },
-  port: { type: "string" },
-  store: { type: "string" },
-  "tls-cert": { type: "string" },
-  "tls-key": { type: "string" },
-  "tls-client-ca": { type: "string" },
-  "allow-insecure": { type: "boolean" },
-  "log-level": { type: "string" },
-  "grace-ms": { type: "string" },
-  "max-message-bytes": { type: "string" },
-  "max-model-bytes": { type: "string" },
-  "max-concurrent-streams": { type: "string" },
-  threads: { type: "string" },
-  "max-sequences": { type: "string" },
-  runner: { type: "string" },
-  "cache-type": { type: "string" },
-  "packed-weights": { type: "string" },
-  "no-reflection": { type: "boolean" },
-} as const;
-
-const OPTIONS: readonly Option[] = [
-  { flag: "host", value: "<host>", env: "MODELWIRE_HOST", fallback: "127.0.0.1", help: "address to listen on" },
-  {
-    flag: "port",
-    value: "<port>",
-    env: "MODELWIRE_PORT",
-    fallback: "50051",
-    help: "port to listen on; 0 lets the system choose",
-  },
-  {
-    flag: "store",
-    value: "<dir>",
-    env: "MODELWIRE_STORE",
-    fallback: ".",
-    help: "folder of mlflow.db and mlruns/, as MLflow lays them out",
-  },
-  {
-    flag: "tls-cert",
-    value: "<pem>",
-    env: "MODELWIRE_TLS_CERT",
-    fallback: "",
-    help: "certificate chain; with --tls-key turns TLS on",
-  },
-  { flag: "tls-key", value: "<pem>", env: "MODELWIRE_TLS_KEY", fallback: "", help: "private key" },
-  {
-    flag: "tls-client-ca",
-    value: "<pem>",
-    env: "MODELWIRE_TLS_CLIENT_CA",
-    fallback: "",
-    help: "only clients with a certificate of this authority (mTLS)",
-  },
-  {
-    flag: "allow-insecure",
-    value: "",
-    env: "MODELWIRE_ALLOW_INSECURE",
-    fallback: "false",
-    help: "listen without TLS on an address that others can reach",
-  },
-  {
-    flag: "log-level",
-    value: "<level>",
-    env: "MODELWIRE_LOG_LEVEL",
-    fallback: "info",
-    help: "trace, debug, info, warn, error or silent",
-  },
-  {
-    flag: "grace-ms",
-    value: "<ms>",
-    env: "MODELWIRE_GRACE_MS",
-    fallback: "30000",
-    help: "how long running calls may go on after SIGTERM",
-  },
-  {
-    flag: "max-message-bytes",
-    value: "<n>",
-    env: "MODELWIRE_MAX_MESSAGE_BYTES",
-    fallback: "4194304",
-    help: "largest gRPC message",
-  },
-  {
-    flag: "max-model-bytes",
-    value: "<n>",
-    env: "MODELWIRE_MAX_MODEL_BYTES",
-    fallback: String(64 * 2 ** 30),
-    help: "most bytes of a logged model, all its files together",
-  },
-  {
-    flag: "max-concurrent-streams",
-    value: "<n>",
-    env: "MODELWIRE_MAX_CONCURRENT_STREAMS",
-    fallback: "256",
-    help: "calls at a time on one connection",
-  },
-  {
-    flag: "threads",
-    value: "<n>",
-    env: "MODELWIRE_THREADS",
-    fallback: "",
-    help: "ONNX Runtime threads; default one for each core",
-  },
-  {
-    flag: "max-sequences",
-    value: "<n>",
-    env: "MODELWIRE_MAX_SEQUENCES",
-    fallback: "8",
-    help: "sequences in one decoder step",
-  },
-  {
-    flag: "runner",
-    value: "<which>",
-    env: "MODELWIRE_RUNNER",
-    fallback: "auto",
-    help: "native (own operators), stock (ONNX Runtime's), or auto: native where it can",
-  },
-  {
-    flag: "cache-type",
-    value: "<type>",
-    env: "MODELWIRE_CACHE_TYPE",
-    fallback: "float16",
-    help: "the native runner's keys and values: float32, float16, int8",
-  },
-  {
-    flag: "packed-weights",
-    value: "<dir>",
-    env: "MODELWIRE_PACKED_WEIGHTS",
-    fallback: "",
-    help: "cache of packed weights; default <store>/.modelwire-packed",
-  },
-  {
-    flag: "no-reflection",
-    value: "",
-    env: "MODELWIRE_NO_REFLECTION",
-    fallback: "false",
-    help: "do not answer gRPC server reflection",
-  },
-];
+export type PrefixCache = "shared" | "caller" | "off";
 
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "silent"] as const;
+const PREFIX_CACHES: readonly PrefixCache[] = ["shared", "caller", "off"];
 
-/** Lines for a help text: each flag, its environment variable, and its default. */
-export function configHelp(): string {
-  return OPTIONS.map(({ flag, value, env, fallback, help }) => {
-    const shown = fallback === "" || fallback === "false" ? "" : ` [${fallback}]`;
-    return `  ${`--${flag} ${value}`.padEnd(30)} ${help}${shown} (${env})`;
-  }).join("\n");
-}
+/** The part of the machine's memory that models may take unless somebody says how much. */
+const MODEL_SHARE = 3 / 4;
 
 /**
  * Reads flags, then the environment, then defaults.
@@ -241,6 +114,9 @@ export function parseConfig(argv: readonly string[], env: Readonly<Record<string
     return value ?? (allowed[0] as T);
   };
   const storeRoot = resolve(text("store"));
+  const endpoint = text("otlp-endpoint");
+  if (endpoint !== "" && !/^https?:$/.test(protocolOf(endpoint)))
+    problems.push({ field: "--otlp-endpoint", description: `must be an http or https URL, got "${endpoint}"` });
   const config: Config = {
     host,
     port: integer("port", 0, 65_535),
@@ -257,6 +133,21 @@ export function parseConfig(argv: readonly string[], env: Readonly<Record<string
     cacheType: oneOf("cache-type", cacheTypes),
     packedWeightsFolder: resolve(text("packed-weights") || join(storeRoot, ".modelwire-packed")),
     reflection: !truth("no-reflection"),
+    maxQueue: integer("max-queue", 0, 1_000_000),
+    cacheTokens: text("cache-tokens") === "" ? undefined : integer("cache-tokens", 1, 2 ** 31 - 1),
+    prefixCache: oneOf("prefix-cache", PREFIX_CACHES),
+    speculate: !truth("no-speculation"),
+    load: names(text("load")),
+    modelMemoryBytes:
+      text("model-memory-bytes") === ""
+        ? Math.floor(machineMemory() * MODEL_SHARE)
+        : integer("model-memory-bytes", 0, Number.MAX_SAFE_INTEGER) || Infinity,
+    keepAliveMs: integer("keep-alive-ms", 0, 2 ** 31 - 1) || Infinity,
+    metrics:
+      text("metrics-port") === ""
+        ? undefined
+        : { host: text("metrics-host"), port: integer("metrics-port", 0, 65_535) },
+    traces: endpoint === "" ? undefined : { endpoint, content: truth("trace-content") },
   };
   if (problems.length > 0) throw invalidFields(problems);
   return Object.freeze(config);
@@ -266,4 +157,19 @@ export function parseConfig(argv: readonly string[], env: Readonly<Record<string
 function isLoopback(host: string): boolean {
   if (host === "localhost" || host === "::1" || host === "[::1]") return true;
   return isIP(host) === 4 && host.startsWith("127.");
+}
+
+function names(text: string): string[] {
+  return text.split(",").flatMap((name) => name.trim() || []);
+}
+
+/** With its colon; "" for what is no URL. */
+function protocolOf(url: string): string {
+  return URL.canParse(url) ? new URL(url).protocol : "";
+}
+
+/** Bytes of memory, within the limit of the container where there is one. */
+function machineMemory(): number {
+  const limit = process.constrainedMemory();
+  return limit ? Math.min(limit, totalmem()) : totalmem();
 }

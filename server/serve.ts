@@ -6,7 +6,7 @@ import { invalidFields } from "@modelwire/proto";
 import { destination, type Logger, pino } from "pino";
 import { buildApp } from "./app.ts";
 import type { Config } from "./config.ts";
-import { createInferenceHost } from "./inference/host.ts";
+import { createInferenceHost, type LoadOptions } from "./inference/host.ts";
 import { fromInference } from "./services/inference-errors.ts";
 import { openModelStore } from "./store/open.ts";
 
@@ -34,10 +34,12 @@ export async function startServer(config: Config, deps: { log?: Logger } = {}): 
   const credentials = await serverCredentials(config);
   const store = await openModelStore(config.storeRoot, log, { keptBytes: config.maxModelBytes });
   const host = createInferenceHost();
-  const { maxMessageBytes, maxConcurrentStreams, maxModelBytes, reflection, threads } = config;
-  const { maxSequences, runner, cacheType, packedWeightsFolder } = config;
-  const load = { maxSequences, runner, cacheType, packedWeightsFolder, ...(threads !== undefined && { threads }) };
-  const app = buildApp({ store, host, log, load, maxModelBytes, maxMessageBytes, maxConcurrentStreams, reflection });
+  const { maxMessageBytes, maxConcurrentStreams, maxModelBytes, reflection, prefixCache } = config;
+  const app = buildApp({
+    ...{ store, host, log, maxModelBytes, maxMessageBytes, maxConcurrentStreams, reflection },
+    load: loadOptions(config),
+    prefixScope: prefixCache === "caller" ? "caller" : "shared",
+  });
   const release = async () => {
     await host.close();
     await store.close();
@@ -73,6 +75,24 @@ export async function startServer(config: Config, deps: { log?: Logger } = {}): 
       draining ??= stop();
       return draining;
     },
+  };
+}
+
+function loadOptions(config: Config): LoadOptions {
+  const { maxSequences, runner, cacheType, packedWeightsFolder, speculate, prefixCache } = config;
+  const { maxQueue: queueLimit, threads, cacheTokens } = config;
+  return {
+    ...{
+      maxSequences,
+      runner,
+      cacheType,
+      packedWeightsFolder,
+      queueLimit,
+      speculate,
+      prefixCache: prefixCache !== "off",
+    },
+    ...(threads !== undefined && { threads }),
+    ...(cacheTokens !== undefined && { cacheTokens }),
   };
 }
 

@@ -1,7 +1,8 @@
 // `modelwire serve`: the service, until a signal ends it. It must never know a flag; those are config's.
 import { once } from "node:events";
 import { ApiError } from "@modelwire/client";
-import { configHelp, parseConfig } from "../config.ts";
+import { parseConfig } from "../config.ts";
+import { configHelp } from "../config-options.ts";
 import { startServer } from "../serve.ts";
 import type { Command, Io } from "./command.ts";
 import { UsageError } from "./command.ts";
