@@ -77,6 +77,8 @@ export interface InferenceHost {
   /** Checks a plain ONNX graph without keeping it. @throws InferenceError MODEL_INVALID with every violation */
   inspectGraph(path: string): Promise<GraphReport>;
   stats(): Promise<HostStats>;
+  /** `listener` is called when the worker has ended though nobody closed it: nothing is loaded any more. @returns what takes it away */
+  onWorkerEnd(listener: () => void): () => void;
   /** Ends everything, frees every model and waits until the thread is gone. Idempotent. */
   close(): Promise<void>;
 }
@@ -108,6 +110,7 @@ class Host implements InferenceHost {
   readonly #script: URL | undefined;
   readonly #models = new Map<string, Loaded<ModelInfo>>();
   readonly #graphs = new Map<string, Loaded<GraphInfo>>();
+  readonly #onEnd = new Set<() => void>();
   #link: WorkerLink | undefined;
   #closing: Promise<void> | undefined;
 
@@ -210,6 +213,11 @@ class Host implements InferenceHost {
     return { workerRunning: this.#link !== undefined, models: held?.models ?? [], graphs: held?.graphs ?? [] };
   }
 
+  onWorkerEnd(listener: () => void): () => void {
+    this.#onEnd.add(listener);
+    return () => this.#onEnd.delete(listener);
+  }
+
   close(): Promise<void> {
     this.#closing ??= (async () => {
       await this.#link?.close();
@@ -281,6 +289,7 @@ class Host implements InferenceHost {
         this.#link = undefined;
         this.#models.clear();
         this.#graphs.clear();
+        if (!this.#closing) for (const listener of this.#onEnd) listener();
       });
     }
     return this.#link;
