@@ -4,14 +4,13 @@
 import { Metadata, type ServerErrorResponse, type StatusObject, status } from "@grpc/grpc-js";
 import { ApiError, toGrpcStatus } from "@modelwire/proto";
 import type { Logger } from "pino";
-import { type CallContext, REQUEST_ID_KEY, requestIdOf } from "./context.ts";
+import { type CallContext, type CallOrigin, callerOf, REQUEST_ID_KEY, requestIdOf } from "./context.ts";
 import { Turns } from "./turns.ts";
 
 /** The part of a grpc-js server call that does not depend on its kind. */
-export interface AnyServerCall {
+export interface AnyServerCall extends CallOrigin {
   readonly metadata: Metadata;
   readonly cancelled: boolean;
-  getPeer(): string;
   getPath(): string;
   getDeadline(): Date | number;
   sendMetadata(metadata: Metadata): void;
@@ -56,17 +55,20 @@ export class RunningCalls {
     const started = performance.now();
     const requestId = requestIdOf(call.metadata);
     const controller = new AbortController();
+    const deadline = Number(call.getDeadline());
     const context: CallContext = {
       signal: controller.signal,
       requestId,
       metadata: call.metadata,
       peer: call.getPeer(),
+      caller: callerOf(call),
+      deadlineMs: Number.isFinite(deadline) ? deadline : undefined,
       log: log.child({ requestId }),
     };
     call.on("cancelled", () => controller.abort(endReason(call)));
     if (call.cancelled) controller.abort(endReason(call));
     // grpc-js tells the client that the deadline passed, but a handler only once the client has closed the stream.
-    const left = Number(call.getDeadline()) - Date.now();
+    const left = deadline - Date.now();
     const timer = left < MAX_TIMER_MS ? setTimeout(() => controller.abort(endReason(call)), left) : undefined;
     this.#abort.add(controller);
     let error: ApiError | undefined;

@@ -1,4 +1,4 @@
-// What a handler is told about the call it answers. Five fields, and never a bag for everything.
+// What a handler is told about the call it answers. Seven fields, and never a bag for everything.
 import { randomUUID } from "node:crypto";
 import type { Metadata } from "@grpc/grpc-js";
 import type { Logger } from "pino";
@@ -15,8 +15,24 @@ export interface CallContext {
   readonly metadata: Metadata;
   /** The other end's address. */
   readonly peer: string;
+  /** Who asks: the same for all calls of a client, whatever connection they come by. See {@link callerOf}. */
+  readonly caller: string;
+  /** When the answer is worth nothing any more, in milliseconds since 1970 by `Date.now()`; undefined for never. */
+  readonly deadlineMs: number | undefined;
   /** Logs with the request id. */
   readonly log: Logger;
+}
+
+/** The part of a grpc-js server call that says who made it. */
+export interface CallOrigin {
+  getPeer(): string;
+  getAuthContext(): { readonly sslPeerCertificate?: { readonly fingerprint256: string } };
+}
+
+/** What tells callers apart: the certificate that a client proved to have, else its address without the port. */
+export function callerOf(call: CallOrigin): string {
+  const certificate = call.getAuthContext().sslPeerCertificate?.fingerprint256;
+  return certificate === undefined ? `address:${call.getPeer().replace(/:\d+$/, "")}` : `certificate:${certificate}`;
 }
 
 /** The caller's request id when it is one that can stand in a log, else a new one. */

@@ -1,13 +1,13 @@
 // Errors of the inference side → errors of the wire. The inference side knows no gRPC.
+import { status } from "@grpc/grpc-js";
 import { ApiError, type Reason } from "@modelwire/proto";
 import { InferenceError, type InferenceReason } from "../inference/errors.ts";
 
-const REASONS: Record<InferenceReason, Reason> = {
+const REASONS: Record<Exclude<InferenceReason, "DEADLINE_EXPIRED">, Reason> = {
   CONTEXT_OVERFLOW: "CONTEXT_OVERFLOW",
   QUEUE_FULL: "QUEUE_FULL",
   CACHE_TOO_SMALL: "CACHE_TOO_SMALL",
   DEADLINE_UNREACHABLE: "DEADLINE_UNREACHABLE",
-  DEADLINE_EXPIRED: "DEADLINE_UNREACHABLE",
   TOOLS_NOT_SUPPORTED: "TOOLS_NOT_SUPPORTED",
   INVALID_FORMAT: "INVALID_FIELD",
   MODEL_INVALID: "MODEL_INVALID",
@@ -24,17 +24,21 @@ const REASONS: Record<InferenceReason, Reason> = {
   INTERNAL: "INTERNAL",
 };
 
-/** How long a caller should wait before it joins the line again. */
-const QUEUE_RETRY_MS = 1000;
-
-/** What a failed call to the inference side means to a caller; other errors come back as they are. */
-export function fromInference(error: unknown): unknown {
+/**
+ * What a failed call to the inference side means to a caller; other errors come back as they are.
+ * @param options what goes before the fields of options that it refuses, where the request has them
+ */
+export function fromInference(error: unknown, options = ""): unknown {
   if (!(error instanceof InferenceError)) return error;
-  const reason = REASONS[error.reason];
-  return new ApiError(reason, error.message, {
-    violations: error.violations,
-    metadata: error.metadata,
+  const { message, metadata } = error;
+  if (error.reason === "DEADLINE_EXPIRED")
+    return new ApiError({ code: status.DEADLINE_EXCEEDED }, message, { metadata });
+  const retryAfterMs = Number(metadata.retry_after_ms);
+  const place = error.reason === "INVALID_OPTION" ? options : "";
+  return new ApiError(REASONS[error.reason], message, {
+    violations: error.violations.map(({ field, description }) => ({ field: `${place}${field}`, description })),
+    metadata,
     cause: error,
-    ...(reason === "QUEUE_FULL" && { retryAfterMs: QUEUE_RETRY_MS }),
+    ...(retryAfterMs > 0 && { retryAfterMs }),
   });
 }

@@ -1,9 +1,8 @@
 // The inference side's plain values as messages of the wire.
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { durationFromMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import {
   CacheType,
-  type ChatMessage,
   type GenerationOptionsSchema,
   type InspectModelResponseSchema,
   type LoadedModelSchema,
@@ -27,32 +26,54 @@ export function durationOf(ms: number) {
   return whole;
 }
 
+/** Options as an answer tells them. */
 export function optionsInForce(o: GenerateOptions): MessageInitShape<typeof GenerationOptionsSchema> {
-  const { temperature, topP, topK, maxTokens, stop = [], n, seed } = o;
+  const { stop = [], stopTokenIds = [], logitBias = new Map(), logprobs, ...same } = o;
   return {
+    ...same,
     stop: [...stop],
-    ...(temperature !== undefined && { temperature }),
-    ...(topP !== undefined && { topP }),
-    ...(topK !== undefined && { topK }),
-    ...(maxTokens !== undefined && { maxTokens }),
-    ...(n !== undefined && { n }),
-    ...(seed !== undefined && { seed }),
+    stopTokenIds: [...stopTokenIds],
+    logitBias: Object.fromEntries(logitBias),
+    ...(logprobs !== undefined && { logprobs: true, topLogprobs: logprobs }),
   };
 }
 
-export function loadedModel({ kind, info, name }: InMemory): MessageInitShape<typeof LoadedModelSchema> {
+/** What the server knows of a loaded model besides what the worker told when it was loaded. */
+export interface ModelLife {
+  readonly lastUsedAt?: Date;
+  /** Answers in the making, and those that wait for a place. */
+  readonly running?: number;
+  readonly waiting?: number;
+}
+
+export function loadedModel({
+  kind,
+  info,
+  name,
+  lastUsedAt,
+  running,
+  waiting,
+}: InMemory & ModelLife): MessageInitShape<typeof LoadedModelSchema> {
   const { key: modelId, loadMs, warnings } = info;
-  const common = { modelId, name, loadTime: durationOf(loadMs), warnings: [...warnings] };
+  const common = {
+    ...{ modelId, name, loadTime: durationOf(loadMs), warnings: [...warnings] },
+    ...(lastUsedAt && { lastUsedTime: timestampFromDate(lastUsedAt) }),
+    ...{ running, waiting },
+  };
   if (kind === "onnx") return { ...common, engine: ModelEngine.GRAPH };
-  const { contextLength, vocabSize, maxSequences, defaults } = info;
+  const { contextLength, vocabSize, maxSequences, defaults, reproducible, notReproducibleBecause } = info;
+  const { temperature, topK, topP, repetitionPenalty } = defaults;
   return {
     ...common,
     engine: ModelEngine.DECODER,
     contextLength,
     vocabSize,
     maxSequences,
-    defaults: optionsInForce(defaults),
+    defaults: optionsInForce({ temperature, topK, topP, repetitionPenalty }),
     runner: runnerMessage(info.runner),
+    ...{ reproducible, notReproducibleBecause },
+    cacheTokens: BigInt(info.cacheTokens),
+    memoryBytes: BigInt(info.memoryBytes),
   };
 }
 
@@ -88,9 +109,4 @@ function runnerMessage(report: RunnerReport): MessageInitShape<typeof RunnerSche
     ...(packedWeights && { packedWeights: sources[packedWeights] }),
     packedWeightsBytes: BigInt(packedWeightsBytes),
   };
-}
-
-/** A message as the worker thread takes it: without protobuf-es's own properties. */
-export function plainMessage({ role, content, name }: ChatMessage) {
-  return { role, content, ...(name !== undefined && { name }) };
 }

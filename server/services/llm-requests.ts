@@ -1,10 +1,11 @@
 // From what a signature let through to what the decoder is asked: one request per row. It knows the names of columns and
 // options that MLflow and OpenAI use, and must never know how an answer is made.
-import { type FieldViolation, type GenerationOptions, invalidFields } from "@modelwire/proto";
+import { type FieldViolation, invalidFields } from "@modelwire/proto";
 import type { ChatMessage, GenerateOptions } from "../inference/host.ts";
 import { type Data, type DataMap, NdArray, Table } from "../mlmodel/data/data.ts";
 import { scoringOutput } from "../mlmodel/enforce/scoring-output.ts";
-import { checkMessages, checkOptions } from "./chat-options.ts";
+import { checkMessages } from "./chat-messages.ts";
+import { checkOptions, present, toGenerateOptions, type WantedOptions } from "./chat-options.ts";
 
 /** A row's question: a conversation, or a text to go on with as it stands. */
 export type LlmRequest = { readonly options: GenerateOptions } & (
@@ -21,15 +22,28 @@ export interface LlmRequests {
 /** Most rows of one prediction: each is a sequence of its own in the decoder. */
 const MAX_ROWS = 64;
 
-/** Columns and parameters that mean something, by their name in MLflow and OpenAI. */
-const OPTION_NAMES = ["temperature", "max_tokens", "stop", "n", "top_p", "top_k", "seed"] as const;
+/** Columns and parameters that are numbers, by their name in MLflow and OpenAI. */
+const NUMBERS = {
+  temperature: "temperature",
+  top_p: "topP",
+  min_p: "minP",
+  repetition_penalty: "repetitionPenalty",
+  presence_penalty: "presencePenalty",
+  frequency_penalty: "frequencyPenalty",
+} as const;
 
-/** What would change the answer if the decoder could do it, and the values that ask for nothing. */
-const UNSUPPORTED: Readonly<Record<string, (value: Data) => boolean>> = {
-  frequency_penalty: (value) => Number(value) === 0,
-  presence_penalty: (value) => Number(value) === 0,
-  repetition_penalty: (value) => Number(value) === 1,
+const WHOLE_NUMBERS = { max_tokens: "maxTokens", n: "n", top_k: "topK", min_tokens: "minTokens" } as const;
+
+/** All others that mean something. `stream` is one too: which call was made says what it would say. */
+const OTHER_OPTIONS = ["stop", "seed", "logit_bias", "stop_token_ids", "ignore_eos", "stream"];
+
+/** What would change the answer and has no place in this one, and the values that ask for nothing. */
+const ONLY_IN_CHAT: Readonly<Record<string, (value: Data) => boolean>> = {
   tools: (value) => Array.isArray(value) && value.length === 0,
+  tool_choice: (value) => value === "none" || value === "auto",
+  response_format: (value) => value instanceof Map && value.get("type") === "text",
+  logprobs: (value) => value === false,
+  top_logprobs: (value) => Number(value) === 0,
 };
 
 /**
@@ -113,7 +127,10 @@ function messagesOf(value: Data, place: string, problems: FieldViolation[]): Cha
     const calls = message.get("tool_calls");
     if (typeof content !== "string") problems.push({ field: `${place}[${i}].content`, description: "must be text" });
     if (Array.isArray(calls) && calls.length > 0)
-      problems.push({ field: `${place}[${i}].tool_calls`, description: "cannot be answered yet; leave it out" });
+      problems.push({
+        field: `${place}[${i}].tool_calls`,
+        description: "cannot be answered by a prediction; leave it out, or ask with ChatService",
+      });
     return { role: String(role), content: String(content), ...(name && { name: String(name) }) };
   });
   problems.push(...checkMessages(messages, place));
@@ -121,33 +138,62 @@ function messagesOf(value: Data, place: string, problems: FieldViolation[]): Cha
 }
 
 function optionsOf(given: DataMap, place: string, problems: FieldViolation[]): GenerateOptions {
-  for (const [name, asksNothing] of Object.entries(UNSUPPORTED)) {
+  const wrong = (name: string, description: string) => problems.push({ field: `${place}${name}`, description });
+  for (const [name, asksNothing] of Object.entries(ONLY_IN_CHAT)) {
     const value = given.get(name);
     if (value !== undefined && !asksNothing(value))
-      problems.push({ field: `${place}${name}`, description: "cannot be had from this decoder; leave it out" });
+      wrong(name, "cannot be had from a prediction; leave it out, or ask with ChatService");
   }
   const number = (name: string, whole: boolean): number | undefined => {
     const value = given.get(name);
     if (value === undefined) return undefined;
-    const is = typeof value === "bigint" || typeof value === "number" ? Number(value) : Number.NaN;
-    if (Number.isNaN(is) || (whole && !Number.isInteger(is)))
-      problems.push({ field: `${place}${name}`, description: `must be a${whole ? " whole" : ""} number` });
+    const is = numberOf(value);
+    if (is === undefined || (whole && !Number.isInteger(is))) wrong(name, `must be a${whole ? " whole" : ""} number`);
     return is;
   };
+  const numbers = (names: Readonly<Record<string, string>>, whole: boolean) =>
+    Object.fromEntries(Object.entries(names).map(([name, option]) => [option, number(name, whole)]));
   const seed = given.get("seed");
   if (seed !== undefined && !(typeof seed === "bigint" && seed >= 0n && seed < 1n << 64n))
-    problems.push({ field: `${place}seed`, description: "must be a whole number from 0 to 2^64 - 1" });
+    wrong("seed", "must be a whole number from 0 to 2^64 - 1");
+  const ignoreEos = given.get("ignore_eos");
+  if (ignoreEos !== undefined && typeof ignoreEos !== "boolean") wrong("ignore_eos", "must be true or false");
   const wanted = {
-    temperature: number("temperature", false),
-    maxTokens: number("max_tokens", true),
-    n: number("n", true),
-    topP: number("top_p", false),
-    topK: number("top_k", true),
+    ...numbers(NUMBERS, false),
+    ...numbers(WHOLE_NUMBERS, true),
     stop: stopOf(given.get("stop"), place, problems),
-  };
-  problems.push(...checkOptions(wanted as GenerationOptions, place));
-  const present = Object.entries({ ...wanted, seed }).filter(([, value]) => value !== undefined);
-  return Object.fromEntries(present.filter(([, value]) => !(Array.isArray(value) && value.length === 0)));
+    stopTokenIds: tokenIdsOf(given.get("stop_token_ids"), wrong),
+    logitBias: biasOf(given.get("logit_bias"), wrong),
+    ...present({ seed, ignoreEos }),
+  } as unknown as WantedOptions;
+  problems.push(...checkOptions(wanted, place));
+  return toGenerateOptions(wanted);
+}
+
+/** Undefined for what is none. */
+function numberOf(value: Data): number | undefined {
+  const is = typeof value === "bigint" || typeof value === "number" ? Number(value) : Number.NaN;
+  return Number.isNaN(is) ? undefined : is;
+}
+
+type Report = (name: string, description: string) => unknown;
+
+function tokenIdsOf(value: Data | undefined, wrong: Report): number[] {
+  if (value === undefined) return [];
+  const ids = Array.isArray(value) ? (value as readonly Data[]).map(numberOf) : [undefined];
+  if (ids.every((id) => id !== undefined)) return ids;
+  wrong("stop_token_ids", "must be a list of whole numbers");
+  return [];
+}
+
+/** As OpenAI has it: a number for each id, which is a text where it is a key of JSON. */
+function biasOf(value: Data | undefined, wrong: Report): Record<string, number> {
+  if (value === undefined) return {};
+  const entries = value instanceof Map ? [...value].map(([id, bias]) => [id, numberOf(bias)] as const) : undefined;
+  if (entries?.every(([id, bias]) => /^\d+$/.test(id) && bias !== undefined))
+    return Object.fromEntries(entries) as Record<string, number>;
+  wrong("logit_bias", "must be an object with a number for each token's id");
+  return {};
 }
 
 function stopOf(value: Data | undefined, place: string, problems: FieldViolation[]): string[] {
@@ -158,9 +204,10 @@ function stopOf(value: Data | undefined, place: string, problems: FieldViolation
   return [];
 }
 
-/** `stream` is one too: which call was made says what it would say. */
 function isOption(name: string): boolean {
-  return name === "stream" || (OPTION_NAMES as readonly string[]).includes(name) || Object.hasOwn(UNSUPPORTED, name);
+  return (
+    [NUMBERS, WHOLE_NUMBERS, ONLY_IN_CHAT].some((names) => Object.hasOwn(names, name)) || OTHER_OPTIONS.includes(name)
+  );
 }
 
 /** What MLflow puts where a row has nothing. */

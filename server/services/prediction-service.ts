@@ -9,7 +9,7 @@ import {
   type StreamPredictResponse,
   StreamPredictResponseSchema,
 } from "@modelwire/proto";
-import type { InferenceHost, Usage } from "../inference/host.ts";
+import type { GenerateRequest, InferenceHost, Usage } from "../inference/host.ts";
 import type { Data } from "../mlmodel/data/data.ts";
 import { onnxFeeds, onnxPrediction } from "../mlmodel/onnx-flavor.ts";
 import { taskOfSignature } from "../mlmodel/signature/task-of-signature.ts";
@@ -21,19 +21,24 @@ import { durationOf } from "./inference-messages.ts";
 import { type Answer, type AnswerShape, answerData } from "./llm-answers.ts";
 import { type LlmRequest, llmRequests } from "./llm-requests.ts";
 import type { LoadedGraph, LoadedLlm, ModelLoader } from "./model-loader.ts";
+import { type PrefixScope, type Standing, standingOf } from "./standing.ts";
 
 type PredictInit = MessageInitShape<typeof PredictResponseSchema>;
 type Piece = { readonly index: number; readonly text: string };
 
+/** @param prefixScope among whom computed beginnings of prompts are shared; default "shared" */
 export function predictionService(
   loader: ModelLoader,
   host: InferenceHost,
+  { prefixScope = "shared" }: { prefixScope?: PrefixScope } = {},
 ): ServiceHandlers<typeof PredictionService, CallContext> {
   /** Text pieces, then what the response says. */
   async function* predict(
     request: PredictRequest | StreamPredictRequest,
-    { signal }: CallContext,
+    context: CallContext,
   ): AsyncGenerator<Piece, PredictInit> {
+    const { signal } = context;
+    const standing = standingOf(context, prefixScope);
     const form = scoringForm(request.input);
     const params = dataMap(request.params, "params");
     const loaded = await loader.loadAny(request.model, signal);
@@ -43,7 +48,7 @@ export function predictionService(
     const { prediction, usage, unused } =
       loaded.kind === "onnx"
         ? await runGraph(host, loaded, input.data, signal)
-        : yield* generateRows(host, loaded, input, signal);
+        : yield* generateRows(host, loaded, input, standing, signal);
     return {
       modelId: loaded.modelId,
       output: dataOutput(prediction, form.form, input.bare),
@@ -103,13 +108,16 @@ async function* generateRows(
   host: InferenceHost,
   { modelId, model, signature }: LoadedLlm,
   { data, params, rows: several }: EnforcedInput,
+  standing: Standing,
   signal: AbortSignal,
 ): AsyncGenerator<Piece, Predicted> {
   const { requests, unused } = llmRequests(data, params);
   const task = signature && taskOfSignature(signature);
   const created = new Date();
   const answers = yield* interleaved(
-    requests.map((request) => (inner: AbortSignal) => generateRow(host, modelId, request, inner)),
+    requests.map(
+      (request) => (inner: AbortSignal) => generateRow(host, { model: modelId, ...request, ...standing }, inner),
+    ),
     firstChoices(requests),
     signal,
   );
@@ -125,15 +133,14 @@ function shapeOf(task: string | undefined, request: LlmRequest | undefined): Ans
 /** Pieces of one row, numbered by choice, then the whole. */
 async function* generateRow(
   host: InferenceHost,
-  model: string,
-  { options, ...question }: LlmRequest,
+  request: GenerateRequest,
   signal: AbortSignal,
 ): AsyncGenerator<Piece, Answer> {
   const texts: string[] = [];
   const reasons: ("stop" | "length")[] = [];
   let usage: Usage = { promptTokens: 0, completionTokens: 0, cachedPromptTokens: 0 };
   try {
-    for await (const event of host.generate({ model, options, ...question }, signal)) {
+    for await (const event of host.generate(request, signal)) {
       if (event.type === "delta") {
         texts[event.index] = (texts[event.index] ?? "") + event.text;
         if (event.text !== "") yield { index: event.index, text: event.text };
@@ -141,7 +148,7 @@ async function* generateRow(
       else usage = event.usage;
     }
   } catch (error) {
-    throw fromInference(error);
+    throw fromInference(error, "input.");
   }
   return { choices: reasons.map((reason, i) => ({ text: texts[i] ?? "", reason })), usage };
 }

@@ -2,9 +2,8 @@
 import { type Conversation, invalidFields, type ServiceHandlers, type TokenizerService } from "@modelwire/proto";
 import type { InferenceHost } from "../inference/host.ts";
 import type { CallContext } from "../rpc/context.ts";
-import { checkMessages } from "./chat-options.ts";
+import { checkMessages, plainMessage } from "./chat-messages.ts";
 import { fromInference } from "./inference-errors.ts";
-import { plainMessage } from "./inference-messages.ts";
 import type { ModelLoader } from "./model-loader.ts";
 
 type Source = { case: "text"; value: string } | { case: "conversation"; value: Conversation } | { case: undefined };
@@ -44,7 +43,8 @@ function sourceOf(source: Source) {
   if (source.case === "text") return { text: source.value };
   if (source.case !== "conversation")
     throw invalidFields([{ field: "source", description: "is missing: give a text or a conversation" }]);
-  const problems = checkMessages(source.value.messages, "conversation.messages");
+  const messages = source.value.messages.map(plainMessage);
+  const problems = checkMessages(messages, "conversation.messages");
   if (problems.length > 0) throw invalidFields(problems);
-  return { messages: source.value.messages.map(plainMessage) };
+  return { messages };
 }

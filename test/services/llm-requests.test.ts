@@ -99,17 +99,55 @@ test("every option that is wrong is named", () => {
     stop: [1n],
     seed: -1n,
     tools: [dict({ type: "function" })],
-    presence_penalty: 0.5,
+    logprobs: true,
+    response_format: dict({ type: "json_object" }),
+    presence_penalty: 3,
+    frequency_penalty: "no",
+    repetition_penalty: 0,
+    min_p: 1.5,
+    min_tokens: -1n,
+    ignore_eos: 1n,
+    logit_bias: dict({ x: 1 }),
+    stop_token_ids: [1.5],
   });
   expect(Object.keys(violations(() => llmRequests(wrong, undefined))).sort()).toEqual(
-    ["max_tokens", "n", "presence_penalty", "seed", "stop", "temperature", "tools", "top_p"].map(
-      (name) => `input.${name}`,
-    ),
+    [
+      ...["frequency_penalty", "ignore_eos", "logit_bias", "logprobs", "max_tokens", "min_p", "min_tokens", "n"],
+      ...["presence_penalty", "repetition_penalty", "response_format", "seed", "stop", "stop_token_ids[0]"],
+      ...["temperature", "tools", "top_p"],
+    ].map((name) => `input.${name}`),
   );
 });
 
-test("what asks for nothing is taken: no penalty, no tools, stream", () => {
-  const row = dict({ prompt: "a", tools: [], frequency_penalty: 0, presence_penalty: 0n, stream: true });
+test("every control of the decoder is taken, under its name in MLflow and OpenAI", () => {
+  const penalties = { repetition_penalty: 1.2, presence_penalty: 1n, frequency_penalty: -0.5 };
+  const tokens = {
+    stop_token_ids: [7n, 8n],
+    logit_bias: dict({ "5": -100, "6": 2n }),
+    min_tokens: 3n,
+    ignore_eos: true,
+  };
+  expect(llmRequests(dict({ prompt: "a", min_p: 0.1, ...penalties, ...tokens }), undefined)).toEqual({
+    requests: [
+      {
+        prompt: "a",
+        options: {
+          ...{ minP: 0.1, repetitionPenalty: 1.2, presencePenalty: 1, frequencyPenalty: -0.5 },
+          ...{ stopTokenIds: [7, 8], minTokens: 3, ignoreEos: true },
+          logitBias: new Map([
+            [5, -100],
+            [6, 2],
+          ]),
+        },
+      },
+    ],
+    unused: [],
+  });
+});
+
+test("what asks for nothing is taken: no tools, text, no log-probabilities, stream", () => {
+  const none = { tools: [], tool_choice: "auto", response_format: dict({ type: "text" }), logprobs: false };
+  const row = dict({ prompt: "a", ...none, stream: true });
   expect(llmRequests(row, undefined)).toEqual({ requests: [{ prompt: "a", options: {} }], unused: [] });
 });
 
