@@ -41,13 +41,13 @@ export interface App {
   drain(graceMs: number): Promise<number>;
 }
 
-export function buildApp({ store, host, log, load, maxModelBytes, ...rpc }: AppDeps): App {
+export function buildApp({ store, host, log, load, prefixScope, maxModelBytes, ...rpc }: AppDeps): App {
   const server = new RpcServer({ log, ...rpc });
   const loader = new ModelLoader(store, host, server.health, load);
   server.add(ModelService, modelService(store, loader, host, maxModelBytes));
   server.add(ServingService, servingService(store, loader));
-  server.add(ChatService, chatService(loader, host));
-  server.add(PredictionService, predictionService(loader, host));
+  server.add(ChatService, chatService(loader, host, { prefixScope }));
+  server.add(PredictionService, predictionService(loader, host, { prefixScope }));
   server.add(SignatureService, signatureService(store));
   server.add(TokenizerService, tokenizerService(loader, host));
   return {
