@@ -3,48 +3,37 @@
 // logits.
 
 import { IndexBuffer } from "./index-buffer.ts";
-import { type BlockTable, blockTokens } from "./kv-blocks.ts";
+import type { BlockTable } from "./kv-blocks.ts";
 import { type KvPool, metaHeader } from "./kv-pool.ts";
 import type { BatchEntry } from "./model-runner.ts";
 import type { NativeGraph } from "./rewrite.ts";
-import { itemBytes, type NativeBuffer, type Runtime, type Tensor } from "./runtime.ts";
+import type { Runtime, Tensor } from "./runtime.ts";
 
 /** MW_META_RUN */
 const metaRun = 4;
-
-export interface FlatBatchLimits {
-  readonly sequences: number;
-  /** Tokens of one entry. */
-  readonly tokens: number;
-  /** Positions of a sequence. */
-  readonly positions: number;
-}
+/** Items for which there is room at first. */
+const firstItems = 1024;
 
 export class FlatBatch {
-  readonly #runtime: Runtime;
   readonly #pool: KvPool;
   readonly #ids: IndexBuffer;
   readonly #positions: IndexBuffer | null;
   readonly #rows: IndexBuffer;
-  readonly #meta: NativeBuffer;
+  readonly #meta: IndexBuffer;
 
-  /** Room for a batch in which every sequence takes part with all that it may. */
-  constructor(runtime: Runtime, inputs: NativeGraph["inputs"], pool: KvPool, limits: FlatBatchLimits) {
-    const tokens = limits.sequences * limits.tokens;
+  constructor(runtime: Runtime, inputs: NativeGraph["inputs"], pool: KvPool) {
     const owned: { dispose(): void }[] = [];
     const index = (type: "int32" | "int64") => {
-      const buffer = new IndexBuffer(runtime, type, tokens);
+      const buffer = new IndexBuffer(runtime, type, firstItems);
       owned.push(buffer);
       return buffer;
     };
-    this.#runtime = runtime;
     this.#pool = pool;
     try {
       this.#ids = index(inputs.ids.type);
       this.#positions = inputs.positions && index(inputs.positions.type);
       this.#rows = index("int64");
-      const tables = limits.sequences * Math.ceil(limits.positions / blockTokens);
-      this.#meta = runtime.allocate(itemBytes.int64 * (metaHeader + limits.sequences * metaRun + tables));
+      this.#meta = index("int64");
     } catch (error) {
       for (const buffer of owned) buffer.dispose();
       throw error;
@@ -57,6 +46,8 @@ export class FlatBatch {
    *   for, the entries' own one behind the other: at least one, so that no operator must do with none.
    */
   fill(batch: readonly BatchEntry[], tables: readonly BlockTable[]): { tensors: Tensor[]; rows: number } {
+    const count = batch.reduce((sum, { tokens }) => sum + tokens.length, 0);
+    for (const buffer of [this.#ids, this.#positions, this.#rows]) buffer?.reserve(count);
     let token = 0;
     let rows = 0;
     for (const { tokens, position, wantsLogits } of batch) {
@@ -74,7 +65,7 @@ export class FlatBatch {
     try {
       tensors.push(this.#ids.tensor(1, token));
       if (this.#positions) tensors.push(this.#positions.tensor(1, token));
-      tensors.push(this.#rows.list(rows), this.#runtime.tensor(this.#meta, 0, "int64", [meta]));
+      tensors.push(this.#rows.list(rows), this.#meta.list(meta));
     } catch (error) {
       for (const tensor of tensors) tensor.dispose();
       throw error;
@@ -88,13 +79,18 @@ export class FlatBatch {
 
   /** @returns items of the input */
   #fillMeta(batch: readonly BatchEntry[], tables: readonly BlockTable[]): number {
-    const meta = new BigInt64Array(this.#meta.view);
-    this.#pool.describe(meta, batch.length);
+    const firstTable = metaHeader + metaRun * batch.length;
+    this.#meta.reserve(tables.reduce((sum, { blocks }) => sum + blocks.length, firstTable));
+    this.#pool.describe(this.#meta.wide(metaHeader), batch.length);
     let token = 0;
-    let end = metaHeader + metaRun * batch.length;
+    let end = firstTable;
     batch.forEach(({ tokens, position }, i) => {
-      meta.set([token, tokens.length, position, end].map(BigInt), metaHeader + metaRun * i);
-      for (const block of tables[i]!.blocks) meta[end++] = BigInt(block);
+      const run = metaHeader + metaRun * i;
+      this.#meta.set(run, token);
+      this.#meta.set(run + 1, tokens.length);
+      this.#meta.set(run + 2, position);
+      this.#meta.set(run + 3, end);
+      for (const block of tables[i]!.blocks) this.#meta.set(end++, block);
       token += tokens.length;
     });
     return end;

@@ -26,6 +26,8 @@ export class KvBlocks {
   readonly #holders: number[] = [];
   /** Used before and free now; the last one given back is the first one used again, while it is in the processor's caches. */
   readonly #returned: number[] = [];
+  /** Free, and without memory again. */
+  readonly #emptied: number[] = [];
   readonly #tables = new Set<Table>();
 
   constructor(count: number) {
@@ -33,7 +35,12 @@ export class KvBlocks {
   }
 
   get free(): number {
-    return this.count - this.#holders.length + this.#returned.length;
+    return this.count - this.#holders.length + this.idle + this.#emptied.length;
+  }
+
+  /** Those that are free and hold memory all the same. */
+  get idle(): number {
+    return this.#returned.length;
   }
 
   /** A sequence without positions. */
@@ -45,37 +52,41 @@ export class KvBlocks {
 
   /**
    * Forgets what lies behind `position` and makes room for `count` positions from there on. They are valid once `commit`
-   * says so; those below `position` stay as they were whether it does or not.
+   * says so; those below `position` stay as they were whether it does or not. What throws changes nothing.
    * @throws RangeError for a table that was closed, a gap, or too few free blocks
    */
   reserve(table: BlockTable, position: number, count: number): BlockCopy[] {
     const own = this.#own(table);
     if (position < 0 || position > own.length) throw new RangeError(`Position ${position} of ${own.length}.`);
+    const needed = this.needed(own, position, count);
+    if (needed > this.free) throw new RangeError(`${this.free} blocks are free, ${needed} are needed.`);
+    const first = Math.floor(position / blockTokens);
+    const end = Math.ceil((position + count) / blockTokens);
     own.length = position;
-    this.#drop(own, Math.ceil(position / blockTokens));
-    const started = position % blockTokens === 0 ? undefined : own.blocks.at(-1);
-    const shared = started !== undefined && this.#holders[started]! > 1;
-    const missing = Math.ceil((position + count) / blockTokens) - own.blocks.length;
-    if (missing + Number(shared) > this.free)
-      throw new RangeError(`${this.free} blocks are free, ${missing} are needed.`);
+    this.#drop(own, end);
     const copies: BlockCopy[] = [];
-    if (shared) {
-      const copy = this.#take();
-      copies.push({ from: started, to: copy });
-      this.#drop(own, own.blocks.length - 1);
-      own.blocks.push(copy);
+    for (let n = first; n < end; n++) {
+      const held = own.blocks[n];
+      if (held !== undefined && this.#holders[held] === 1) continue;
+      const block = this.#take();
+      own.blocks[n] = block;
+      if (held === undefined) continue;
+      this.#holders[held]!--; // the others keep it
+      if (n === first && position % blockTokens > 0) copies.push({ from: held, to: block });
     }
-    for (let i = 0; i < missing; i++) own.blocks.push(this.#take());
     return copies;
   }
 
-  /** Free blocks that `reserve` would take; those that it gives back on the way do not count. */
+  /** Free blocks that `reserve` takes: for the positions from `position` on, those that the table does not hold alone. */
   needed(table: BlockTable, position: number, count: number): number {
     const { blocks } = this.#own(table);
-    const kept = Math.min(blocks.length, Math.ceil(position / blockTokens));
-    const started = position % blockTokens === 0 ? undefined : blocks[kept - 1];
-    const shared = started !== undefined && this.#holders[started]! > 1;
-    return Math.max(0, Math.ceil((position + count) / blockTokens) - kept) + Number(shared);
+    const end = Math.ceil((position + count) / blockTokens);
+    let needed = 0;
+    for (let n = Math.floor(position / blockTokens); n < end; n++) {
+      const held = blocks[n];
+      if (held === undefined || this.#holders[held]! > 1) needed++;
+    }
+    return needed;
   }
 
   /** The first `length` positions, for which there is room, are valid. */
@@ -86,14 +97,23 @@ export class KvBlocks {
     own.length = length;
   }
 
-  /** Makes the first `length` positions of `to` those of `from`: whole blocks are shared, a started one is copied. @throws RangeError */
+  /**
+   * Makes the first `length` positions of `to` those of `from`: whole blocks are shared, a started one is copied. What
+   * throws changes nothing.
+   * @throws RangeError for a table that was closed, more than `from` has, or no free block for the copy
+   */
   share(from: BlockTable, to: BlockTable, length: number): BlockCopy[] {
     const [source, target] = [this.#own(from), this.#own(to)];
     if (length < 0 || length > source.length) throw new RangeError(`${length} of ${source.length} positions.`);
     const whole = Math.floor(length / blockTokens);
     const started = length % blockTokens === 0 ? undefined : source.blocks[whole];
+    if (target === source) {
+      target.length = length;
+      return [];
+    }
+    const comesFree = target.blocks.some((block) => this.#holders[block] === 1);
+    if (started !== undefined && this.free === 0 && !comesFree) throw new RangeError("No block is free, 1 is needed.");
     target.length = length;
-    if (target === source) return [];
     this.#drop(target, 0);
     for (const block of source.blocks.slice(0, whole)) {
       this.#holders[block]!++;
@@ -113,11 +133,21 @@ export class KvBlocks {
     own.length = 0;
   }
 
+  /**
+   * Of the idle blocks those given back longest ago, so that no more than `kept` stay: their memory may go.
+   * @param most of them
+   */
+  empty(kept: number, most: number): number[] {
+    const blocks = this.#returned.splice(0, Math.max(0, Math.min(this.idle - kept, most)));
+    this.#emptied.push(...blocks);
+    return blocks;
+  }
+
   snapshot(): BlocksSnapshot {
     return {
       count: this.count,
       holders: [...this.#holders],
-      returned: [...this.#returned],
+      returned: [...this.#returned, ...this.#emptied],
       tables: [...this.#tables].map(({ blocks, length }) => ({ blocks: [...blocks], length })),
     };
   }
@@ -129,7 +159,7 @@ export class KvBlocks {
   }
 
   #take(): number {
-    const block = this.#returned.pop() ?? this.#holders.length;
+    const block = this.#returned.pop() ?? this.#emptied.pop() ?? this.#holders.length;
     if (block >= this.count) throw new RangeError(`All of ${this.count} blocks are in use.`);
     this.#holders[block] = 1;
     return block;
@@ -147,6 +177,7 @@ export class KvBlocks {
 export interface BlocksSnapshot {
   readonly count: number;
   readonly holders: readonly number[];
+  /** Those that were used and are free, with or without memory. */
   readonly returned: readonly number[];
   readonly tables: readonly BlockTable[];
 }

@@ -16,6 +16,12 @@ export interface KvCacheShape {
   readonly type: "float32" | "float16";
 }
 
+/** The first `length` positions of a row. */
+export interface RowPart {
+  readonly row: number;
+  readonly length: number;
+}
+
 export class KvCache {
   readonly #runtime: Runtime;
   readonly #shape: KvCacheShape;
@@ -54,22 +60,36 @@ export class KvCache {
   /** Copies the first `length` positions of a row over those of another: about 50 ms per 1,000 positions of a 3.8B model. */
   copy(from: number, to: number, length: number): void {
     if (from === to || length === 0) return;
-    const { kvHeads, capacity, headSize, type } = this.#shape;
-    const headBytes = capacity * headSize * itemBytes[type];
-    const bytes = length * headSize * itemBytes[type];
-    for (const buffer of this.#buffers) {
-      for (let head = 0; head < kvHeads; head++) {
-        // Parts, not one view of all: the rows of a long context are more than one ArrayBuffer can be.
-        const source = buffer.bytes(from * this.#rowBytes + head * headBytes, bytes);
-        buffer.bytes(to * this.#rowBytes + head * headBytes, bytes).set(source);
-      }
-    }
+    this.#eachHead((part) => part(to, length).set(part(from, length)));
+  }
+
+  /** Gives each of two rows the positions of the other. */
+  exchange(one: RowPart, other: RowPart): void {
+    if (one.row === other.row) return;
+    this.#eachHead((part) => {
+      const kept = part(one.row, one.length).slice();
+      part(one.row, other.length).set(part(other.row, other.length));
+      part(other.row, one.length).set(kept);
+    });
   }
 
   dispose(): void {
     for (const tensors of this.#views.values()) for (const tensor of tensors) tensor.dispose();
     this.#views.clear();
     for (const buffer of this.#buffers) buffer.dispose();
+  }
+
+  /** `part` gives the first `length` positions of a row, of one head in one buffer. */
+  #eachHead(work: (part: (row: number, length: number) => Uint8Array) => void): void {
+    const { kvHeads, capacity, headSize, type } = this.#shape;
+    const positionBytes = headSize * itemBytes[type];
+    for (const buffer of this.#buffers) {
+      for (let head = 0; head < kvHeads; head++) {
+        // Parts, not one view of all: the rows of a long context are more than one ArrayBuffer can be.
+        const offset = head * capacity * positionBytes;
+        work((row, length) => buffer.bytes(row * this.#rowBytes + offset, length * positionBytes));
+      }
+    }
   }
 
   get #rowBytes(): number {

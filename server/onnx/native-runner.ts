@@ -6,18 +6,21 @@
 //     other, one run is in flight, and a run has each sequence once
 //   - only positions from an entry's `position` on are written, in blocks that no other sequence has: a run that fails or
 //     is ended leaves those below as they were
-//   - a sequence never needs more blocks than its table can have, so `allocate` alone decides who gets in
+//   - a run begins when there are blocks for all of its entries, or not at all
 
+import { availableMemory, cacheBudget } from "./cache-budget.ts";
 import { ModelFolderError, RunTerminatedError, type Violation } from "./errors.ts";
 import { FlatBatch } from "./flat-batch.ts";
 import type { Kernels, KvType } from "./kernels.ts";
-import { type BlockTable, blockTokens, KvBlocks } from "./kv-blocks.ts";
-import { KvPool } from "./kv-pool.ts";
+import { type BlockTable, blockTokens } from "./kv-blocks.ts";
 import { LogitsBuffer } from "./logits-buffer.ts";
 import type { ModelFolder, OpenOptions } from "./model-folder.ts";
 import type { BatchEntry, CacheHandle, CacheRoom, ModelRunner, ModelSpec } from "./model-runner.ts";
+import { type Growth, PagedCache } from "./paged-cache.ts";
 import type { NativeGraph } from "./rewrite.ts";
 import type { Binding, NativeBuffer, RunControl, Runtime, Session } from "./runtime.ts";
+
+const defaultType: KvType = "f16";
 
 export interface NativeRunnerOptions extends OpenOptions {
   /** How keys and values are stored; default "f16". */
@@ -27,9 +30,15 @@ export interface NativeRunnerOptions extends OpenOptions {
 /** Packed weights of a graph: where each lies, and its MW_SCALE_…, by the name of its plan. */
 export interface PackedTensors {
   readonly scaleTypes: ReadonlyMap<string, number>;
+  /** "memory": of this process alone; else pages of a file. */
+  readonly source?: string;
+  readonly bytes?: number;
   locate(name: string): { readonly buffer: NativeBuffer; readonly byteOffset: number; readonly byteLength: number };
   dispose(): void;
 }
+
+/** Places for sequences. One without positions is an empty list, and costs no more. */
+const maxPlaces = 1024;
 
 interface Place extends CacheHandle {
   readonly table: BlockTable;
@@ -70,7 +79,9 @@ export async function openNativeRunner(
     });
     try {
       checkSession(session, folder, graph);
-      return new NativeRunner(runtime, kernels, session, graph, specOf(folder, graph, options), options, owned);
+      const spec = specOf(folder, graph, options);
+      const cacheTokens = options.cacheTokens ?? defaultCache(kernels, spec, packed, options);
+      return new NativeRunner(runtime, kernels, session, graph, spec, { ...options, cacheTokens }, owned);
     } catch (error) {
       await session.dispose();
       throw error;
@@ -88,8 +99,7 @@ export class NativeRunner implements ModelRunner {
   readonly #session: Session;
   readonly #binding: Binding;
   readonly #control: RunControl;
-  readonly #pool: KvPool;
-  readonly #blocks: KvBlocks;
+  readonly #cache: PagedCache;
   readonly #batch: FlatBatch;
   readonly #logits: LogitsBuffer;
   readonly #owned: { dispose(): void }[];
@@ -105,25 +115,24 @@ export class NativeRunner implements ModelRunner {
     session: Session,
     graph: NativeGraph,
     spec: ModelSpec,
-    options: NativeRunnerOptions,
+    options: NativeRunnerOptions & { readonly cacheTokens: number },
     owned: readonly { dispose(): void }[],
   ) {
-    const { maxSequences = 8, maxTokens = 128, kvType: type = "f16" } = options;
+    const { maxSequences = 8, maxTokens = 512, kvType: type = defaultType, cacheTokens } = options;
     const { layers, kvHeads, headSize, inputs } = graph;
     this.spec = spec;
     this.maxSequences = maxSequences;
     this.maxTokens = Math.min(maxTokens, spec.contextLength);
     this.#session = session;
-    this.#blocks = new KvBlocks(maxSequences * Math.ceil(spec.contextLength / blockTokens));
+    const blocks = Math.max(1, Math.floor(cacheTokens / blockTokens));
     const made: { dispose(): void }[] = [];
     const own = <T extends { dispose(): void }>(thing: T): T => {
       made.push(thing);
       return thing;
     };
     try {
-      this.#pool = own(new KvPool(kernels, { blocks: this.#blocks.count, layers, kvHeads, headSize, type }));
-      const limits = { sequences: maxSequences, tokens: this.maxTokens, positions: spec.contextLength };
-      this.#batch = own(new FlatBatch(runtime, inputs, this.#pool, limits));
+      this.#cache = own(new PagedCache(kernels, { blocks, layers, kvHeads, headSize, type }));
+      this.#batch = own(new FlatBatch(runtime, inputs, this.#cache.pool));
       this.#logits = own(new LogitsBuffer(runtime, "float32", spec.vocabSize, maxSequences));
       this.#control = own(runtime.runControl());
       const positions = inputs.positions ? [inputs.positions.name] : [];
@@ -136,41 +145,42 @@ export class NativeRunner implements ModelRunner {
   }
 
   get room(): CacheRoom {
-    return { blockTokens, blocks: this.#blocks.count, free: this.#blocks.free };
+    return this.#cache.room;
   }
 
   blocksFor(sequence: CacheHandle, position: number, count: number): number {
-    return this.#blocks.needed(this.#place(sequence).table, position, count);
+    return this.#cache.needed({ table: this.#place(sequence).table, position, count });
   }
 
   allocate(): CacheHandle | null {
     this.#refuseDuringRun("allocate");
-    if (this.#places.size === this.maxSequences) return null;
-    const place: Place = { id: this.#nextId++, table: this.#blocks.open() };
+    if (this.#places.size >= Math.max(maxPlaces, this.maxSequences)) return null;
+    const place: Place = { id: this.#nextId++, table: this.#cache.open() };
     this.#places.add(place);
     return place;
   }
 
   async forward(batch: readonly BatchEntry[]): Promise<readonly (Float32Array | null)[]> {
     this.#refuseDuringRun("forward");
-    const tables = batch.map((entry) => this.#check(entry));
+    const growths = batch.map((entry) => this.#check(entry));
+    const tables = growths.map(({ table }) => table);
     if (new Set(tables).size < tables.length) throw new RangeError("A batch holds one entry per sequence.");
+    if (batch.length > this.maxSequences)
+      throw new RangeError(`A batch of ${batch.length} entries; ${this.maxSequences} are possible.`);
     if (batch.length === 0) return [];
-    batch.forEach(({ position, tokens }, i) => {
-      this.#pool.copy(this.#blocks.reserve(tables[i]!, position, tokens.length));
-    });
+    this.#cache.begin(growths);
+    let done = false;
     const work = this.#run(batch, tables);
     this.#inFlight = work.catch(() => {});
     try {
       await work;
       if (this.#control.terminated) throw new RunTerminatedError(); // it was told too late, and did not notice
+      done = true;
     } finally {
       this.#inFlight = undefined;
       this.#control.reset();
+      this.#cache.end(growths, done);
     }
-    batch.forEach(({ position, tokens }, i) => {
-      this.#blocks.commit(tables[i]!, position + tokens.length);
-    });
     let row = 0;
     return batch.map(({ tokens, wantsLogits }) => {
       if (wantsLogits === "none") return null;
@@ -182,7 +192,7 @@ export class NativeRunner implements ModelRunner {
 
   copyPrefix(from: CacheHandle, to: CacheHandle, length: number): void {
     this.#refuseDuringRun("copyPrefix");
-    this.#pool.copy(this.#blocks.share(this.#place(from).table, this.#place(to).table, length));
+    this.#cache.share(this.#place(from).table, this.#place(to).table, length);
   }
 
   release(sequence: CacheHandle): void {
@@ -190,7 +200,7 @@ export class NativeRunner implements ModelRunner {
     if (!this.#places.has(place)) return;
     this.#refuseDuringRun("release");
     this.#places.delete(place);
-    this.#blocks.close(place.table);
+    this.#cache.close(place.table);
   }
 
   terminate(): void {
@@ -220,7 +230,7 @@ export class NativeRunner implements ModelRunner {
     }
   }
 
-  #check({ sequence, tokens, position }: BatchEntry): BlockTable {
+  #check({ sequence, tokens, position }: BatchEntry): Growth {
     const { table } = this.#place(sequence);
     if (tokens.length < 1 || tokens.length > this.maxTokens)
       throw new RangeError(`An entry has ${tokens.length} tokens; 1 to ${this.maxTokens} are possible.`);
@@ -228,7 +238,7 @@ export class NativeRunner implements ModelRunner {
       throw new RangeError(`Position ${position} of a sequence of ${table.length}.`);
     if (position + tokens.length > this.spec.contextLength)
       throw new RangeError(`${position} + ${tokens.length} tokens exceed ${this.spec.contextLength}.`);
-    return table;
+    return { table, position, count: tokens.length };
   }
 
   #place(sequence: CacheHandle): Place {
@@ -255,6 +265,18 @@ function specOf({ config, contextLength }: ModelFolder, graph: NativeGraph, { ma
     padId: config.padId,
     allLogits: true,
   };
+}
+
+/** What is known to be free, without the weights: pages of a file are not counted as taken, and must stay in memory. */
+function defaultCache(
+  kernels: Kernels,
+  { contextLength, layers, kvHeads, headSize }: ModelSpec,
+  { source = "memory", bytes = 0 }: PackedTensors,
+  { maxSequences: sequences = 8, kvType = defaultType }: NativeRunnerOptions,
+): number {
+  const bytesPerToken = (layers * kernels.kvLayerBytes(kvHeads, headSize, kvType)) / blockTokens;
+  const available = availableMemory() - (source === "memory" ? 0 : bytes);
+  return cacheBudget({ sequences, contextLength, bytesPerToken }, available);
 }
 
 /** Logits are written into memory that is as large as the folder says. @throws ModelFolderError with every violation */

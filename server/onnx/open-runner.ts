@@ -1,11 +1,10 @@
 // Picks the runner of a model folder and opens it: the native one where the graph, the processor and the settings allow
 // it, else the stock one, and says why. Above it nothing knows which one computes.
 
-import { itemBytes } from "./element-types.ts";
 import { ModelFolderError, OrtError } from "./errors.ts";
 import { type Kernels, type KvType, openKernels } from "./kernels.ts";
 import { blockTokens } from "./kv-blocks.ts";
-import { graphBytes, type ModelFolder, type OpenOptions, openStockRunner } from "./model-folder.ts";
+import { graphBytes, type ModelFolder, type OpenOptions, openStockRunner, stockCacheBytes } from "./model-folder.ts";
 import type { ModelRunner } from "./model-runner.ts";
 import { openNativeRunner } from "./native-runner.ts";
 import { openPackedWeights } from "./packed-weights.ts";
@@ -118,7 +117,7 @@ async function openNative(
   const runner = await openNativeRunner(runtime, kernels, folder, graph, packed, { ...options, kvType });
   if (packed.reason !== undefined) warnings.push(packed.reason);
   const weights = { packedWeights: packed.source, packedWeightsBytes: packed.bytes };
-  return { runner, report: { ...nativeReport(plan, cacheType), ...weights, warnings } };
+  return { runner, report: { ...nativeReport(plan, cacheType), ...weights, cacheTokens: capacity(runner), warnings } };
 }
 
 async function openStock(
@@ -128,7 +127,13 @@ async function openStock(
   options: RunnerOptions,
 ): Promise<{ runner: ModelRunner; report: RunnerReport }> {
   const runner = await openStockRunner(runtime, folder, options);
-  return { runner, report: stockReport(folder, reason, runner.cacheType) };
+  const report = stockReport(folder, reason, runner.cacheType);
+  return { runner, report: { ...report, cacheTokens: capacity(runner) } };
+}
+
+/** Positions that all sequences together may hold. */
+function capacity({ room }: ModelRunner): number {
+  return room.blocks * room.blockTokens;
 }
 
 function cacheTypeOf({ cacheType = "float16" }: RunnerOptions): CacheType {
@@ -147,15 +152,16 @@ function nativeReport(
     kernels: kernels.variant,
     cacheType,
     cacheBytesPerToken: blockBytes / blockTokens,
+    cacheTokens: 0,
     packedWeightsBytes: 0,
     warnings: [],
   };
 }
 
 function stockReport({ config }: ModelFolder, reason: string, cacheType: "float32" | "float16"): RunnerReport {
-  const { layers, kvHeads, headSize } = config.decoder;
-  const cacheBytesPerToken = 2 * layers * kvHeads * headSize * itemBytes[cacheType];
-  return { kind: "stock", reason, kernels: "", cacheType, cacheBytesPerToken, packedWeightsBytes: 0, warnings: [] };
+  const cacheBytesPerToken = stockCacheBytes(config.decoder, cacheType);
+  const none = { cacheTokens: 0, packedWeightsBytes: 0, warnings: [] };
+  return { kind: "stock", reason, kernels: "", cacheType, cacheBytesPerToken, ...none };
 }
 
 /** Placements of one operator, place and reason together, in the order of the first of each. */

@@ -20,6 +20,8 @@ export interface RunnerReport {
   readonly cacheType: CacheType;
   /** Of one token of one sequence. */
   readonly cacheBytesPerToken: number;
+  /** Positions that all sequences together may hold; 0 of a model that was not loaded. */
+  readonly cacheTokens: number;
   /** Where packed weights lie: mapped from the cache, packed now and mapped, or in this process's memory; undefined of the stock runner. */
   readonly packedWeights?: "cache" | "packed" | "memory";
   readonly packedWeightsBytes: number;

@@ -1,6 +1,7 @@
 // A ModelRunner on ONNX Runtime's own operators. It splits a ragged batch into what GroupQueryAttention takes: all
-// single tokens as one run over neighbouring rows, and every longer entry as a run of its own. Rows stay compact: the
-// last row moves into a hole. It knows tensors and rows, and nothing of scheduling or text.
+// single tokens as one run over neighbouring rows, and every longer entry as a run of its own. A row that rests between two
+// that run is computed with them for a few steps; if it stays, rows change places. It knows tensors and rows, and nothing of
+// scheduling or text.
 //
 // Rules of the kernel (onnxruntime 1.30, CPU) that this file keeps:
 //   - several tokens behind a filled cache only at batch 1; single tokens at any batch and any lengths
@@ -12,22 +13,26 @@
 
 import type { DecoderGraph } from "./decoder-graph.ts";
 import { IndexBuffer } from "./index-buffer.ts";
+import { blockTokens } from "./kv-blocks.ts";
 import { KvCache } from "./kv-cache.ts";
 import { LogitsBuffer } from "./logits-buffer.ts";
 import type { BatchEntry, CacheHandle, CacheRoom, ModelRunner, ModelSpec } from "./model-runner.ts";
+import { gather, joinRows, lossOf } from "./row-runs.ts";
 import type { Binding, RunControl, Runtime, Session } from "./runtime.ts";
 
-/** A row of the cache. `length` positions of it are written and valid. */
+/** A row of the cache; `index` is -1 once it was given back. `length` positions of it are written and valid. */
 interface Row extends CacheHandle {
   index: number;
   length: number;
 }
 
-/** One run of the graph: `count` rows from `first` on, each with `tokens` new tokens. */
+/** One run of the graph: neighbouring rows from `first` on, each with as many new tokens. */
 interface Run {
   readonly first: number;
   /** Per row: its tokens and where they go. A row between two that are wanted takes part with a token that nobody reads. */
   readonly rows: readonly { tokens: ArrayLike<number>; position: number }[];
+  /** Which of the rows answer which entries of the batch. */
+  readonly wanted: readonly { slot: number; row: number }[];
 }
 
 export interface StockRunnerOptions {
@@ -35,6 +40,8 @@ export interface StockRunnerOptions {
   readonly maxSequences: number;
   /** Most tokens of one entry. */
   readonly maxTokens: number;
+  /** Positions that all rows together may hold; default: every row in full. */
+  readonly cacheTokens?: number;
   /** Idle rows that a run may include rather than be split in two; a split reads every weight again. */
   readonly bridgeRows?: number;
 }
@@ -56,7 +63,11 @@ export class StockRunner implements ModelRunner {
   readonly #mask: IndexBuffer;
   readonly #positions: IndexBuffer | null;
   readonly #logits: LogitsBuffer;
-  readonly #rows: Row[] = [];
+  readonly #blocks: number;
+  /** By index; null is a row that nobody has. */
+  readonly #rows: (Row | null)[];
+  /** By steps, one after the other, whose rows did not lie side by side: see row-runs.ts. */
+  #lost = 0;
   #nextId = 0;
   #inFlight: Promise<unknown> | undefined;
   #disposal: Promise<void> | undefined;
@@ -67,6 +78,9 @@ export class StockRunner implements ModelRunner {
     this.maxSequences = options.maxSequences;
     this.maxTokens = Math.min(options.maxTokens, spec.contextLength);
     this.#bridgeRows = options.bridgeRows ?? 2;
+    this.#rows = new Array<Row | null>(options.maxSequences).fill(null);
+    const most = options.maxSequences * blocksOf(spec.contextLength);
+    this.#blocks = Math.max(1, Math.min(most, Math.floor((options.cacheTokens ?? Infinity) / blockTokens)));
     this.cacheType = graph.cacheType;
     this.#session = session;
     this.#graph = graph;
@@ -106,8 +120,8 @@ export class StockRunner implements ModelRunner {
 
   /** Rows are reserved as a whole, but a page is real once it is written: by positions, as if in blocks. */
   get room(): CacheRoom {
-    const blocks = this.maxSequences * blocksOf(this.spec.contextLength);
-    return { blockTokens, blocks, free: blocks - this.#rows.reduce((sum, row) => sum + blocksOf(row.length), 0) };
+    const used = this.#rows.reduce((sum, row) => sum + blocksOf(row?.length ?? 0), 0);
+    return { blockTokens, blocks: this.#blocks, free: this.#blocks - used };
   }
 
   blocksFor(sequence: CacheHandle, position: number, count: number): number {
@@ -116,9 +130,10 @@ export class StockRunner implements ModelRunner {
 
   allocate(): CacheHandle | null {
     this.#refuseDuringRun("allocate");
-    if (this.#rows.length === this.maxSequences) return null;
-    const row: Row = { id: this.#nextId++, index: this.#rows.length, length: 0 };
-    this.#rows.push(row);
+    const index = this.#rows.indexOf(null);
+    if (index < 0) return null;
+    const row: Row = { id: this.#nextId++, index, length: 0 };
+    this.#rows[index] = row;
     return row;
   }
 
@@ -126,6 +141,9 @@ export class StockRunner implements ModelRunner {
     this.#refuseDuringRun("forward");
     const rows = batch.map((entry) => this.#check(entry));
     if (new Set(rows).size < rows.length) throw new RangeError("A batch holds one entry per sequence.");
+    this.#refuseBeyondRoom(
+      batch.reduce((sum, { sequence, position, tokens }) => sum + this.blocksFor(sequence, position, tokens.length), 0),
+    );
     // What lies behind `position` is overwritten from here on, whether the runs succeed or not.
     batch.forEach((entry, i) => {
       rows[i]!.length = entry.position;
@@ -146,6 +164,7 @@ export class StockRunner implements ModelRunner {
     const target = this.#row(to);
     if (length < 0 || length > source.length)
       throw new RangeError(`${length} of ${source.length} positions cannot be copied.`);
+    this.#refuseBeyondRoom(blocksOf(length) - blocksOf(target.length));
     this.#cache.copy(source.index, target.index, length);
     target.length = length;
   }
@@ -154,11 +173,7 @@ export class StockRunner implements ModelRunner {
     const row = sequence as Row;
     if (this.#rows[row.index] !== row) return;
     this.#refuseDuringRun("release");
-    const last = this.#rows.pop()!;
-    if (last === row) return;
-    this.#cache.copy(last.index, row.index, last.length);
-    last.index = row.index;
-    this.#rows[row.index] = last;
+    this.#rows[row.index] = null;
     row.index = -1;
   }
 
@@ -176,21 +191,19 @@ export class StockRunner implements ModelRunner {
   }
 
   async #forward(batch: readonly BatchEntry[], rows: readonly Row[]): Promise<(Float32Array | null)[]> {
-    const singles = batch.flatMap((entry, i) => (entry.tokens.length === 1 ? [{ entry, row: rows[i]!, slot: i }] : []));
-    const runs: { run: Run; wanted: { slot: number; row: number }[] }[] = this.#joinRows(singles);
+    const runs = this.#joinSingles(batch, rows);
     batch.forEach((entry, slot) => {
-      if (entry.tokens.length > 1)
-        runs.push({ run: { first: rows[slot]!.index, rows: [entry] }, wanted: [{ slot, row: 0 }] });
+      if (entry.tokens.length > 1) runs.push({ first: rows[slot]!.index, rows: [entry], wanted: [{ slot, row: 0 }] });
     });
     // Positions of a run whose logits the graph writes: all, or one per row.
     const width = ({ rows: entries }: Run) => (this.#graph.logits.lastOnly ? 1 : entries[0]!.tokens.length);
-    this.#logits.reserve(runs.reduce((sum, { run }) => sum + run.rows.length * width(run), 0));
+    this.#logits.reserve(runs.reduce((sum, run) => sum + run.rows.length * width(run), 0));
 
     const answer = new Array<Float32Array | null>(batch.length).fill(null);
     let logitsRow = 0;
-    for (const { run, wanted } of runs) {
+    for (const run of runs) {
       await this.#run(run, logitsRow, width(run));
-      for (const { slot, row } of wanted) {
+      for (const { slot, row } of run.wanted) {
         const entry = batch[slot]!;
         const end = logitsRow + (row + 1) * width(run);
         if (entry.wantsLogits === "last") answer[slot] = this.#logits.read(end - 1, 1);
@@ -204,27 +217,56 @@ export class StockRunner implements ModelRunner {
     return answer;
   }
 
-  /** Single tokens as runs over neighbouring rows, bridging short gaps. */
-  #joinRows(singles: readonly { entry: BatchEntry; row: Row; slot: number }[]) {
-    const joined: {
-      run: { first: number; rows: { tokens: ArrayLike<number>; position: number }[] };
-      wanted: { slot: number; row: number }[];
-    }[] = [];
-    for (const { entry, row, slot } of [...singles].sort((a, b) => a.row.index - b.row.index)) {
-      let current = joined.at(-1);
-      const end = current ? current.run.first + current.run.rows.length : 0;
-      const gap = this.#rows.slice(end, row.index);
-      if (!current || gap.length > this.#bridgeRows || gap.some((idle) => idle.length >= this.spec.contextLength)) {
-        current = { run: { first: row.index, rows: [] }, wanted: [] };
-        joined.push(current);
-      } else {
-        // The idle row's next real token overwrites what this one leaves behind.
-        for (const idle of gap) current.run.rows.push({ tokens: [this.spec.padId], position: idle.length });
-      }
-      current.wanted.push({ slot, row: current.run.rows.length });
-      current.run.rows.push(entry);
+  /** Single tokens as runs over neighbouring rows, bridging short gaps; rows change places when gaps have cost as much as that. */
+  #joinSingles(batch: readonly BatchEntry[], rows: readonly Row[]): Run[] {
+    const slots = batch.flatMap(({ tokens }, slot) => (tokens.length === 1 ? [slot] : []));
+    const byIndex = () => new Map(slots.map((slot) => [rows[slot]!.index, slot]));
+    const length = (index: number) => this.#rows[index]?.length ?? 0;
+    let wanted = byIndex();
+    const ranges = () => {
+      const canIdle = (index: number) => length(index) < this.spec.contextLength;
+      return joinRows(
+        [...wanted.keys()].sort((a, b) => a - b),
+        canIdle,
+        this.#bridgeRows,
+      );
+    };
+    let joined = ranges();
+    const loss = lossOf(joined, wanted.size);
+    this.#lost = loss === 0 ? 0 : this.#lost + loss;
+    const gathering =
+      loss === 0
+        ? undefined
+        : gather(
+            this.#rows.map((_, index) => length(index)),
+            [...wanted.keys()],
+          );
+    if (gathering && this.#lost > gathering.positions) {
+      for (const [one, other] of gathering.pairs) this.#exchange(one, other);
+      this.#lost = 0;
+      wanted = byIndex();
+      joined = ranges();
     }
-    return joined;
+    return joined.map(({ first, count }) => {
+      const taken = Array.from({ length: count }, (_, row) => ({ row, slot: wanted.get(first + row) }));
+      return {
+        first,
+        // The next real token of an idle row overwrites what this one leaves behind.
+        rows: taken.map(({ row, slot }) =>
+          slot === undefined ? { tokens: [this.spec.padId], position: length(first + row) } : batch[slot]!,
+        ),
+        wanted: taken.flatMap(({ row, slot }) => (slot === undefined ? [] : [{ slot, row }])),
+      };
+    });
+  }
+
+  #exchange(one: number, other: number): void {
+    const [a, b] = [this.#rows[one]!, this.#rows[other]!];
+    this.#cache.exchange({ row: one, length: a?.length ?? 0 }, { row: other, length: b?.length ?? 0 });
+    this.#rows[one] = b;
+    this.#rows[other] = a;
+    if (a) a.index = other;
+    if (b) b.index = one;
   }
 
   async #run({ first, rows }: Run, logitsRow: number, logitsWidth: number): Promise<void> {
@@ -271,14 +313,16 @@ export class StockRunner implements ModelRunner {
     return row;
   }
 
+  #refuseBeyondRoom(needed: number): void {
+    const { free } = this.room;
+    if (needed > free) throw new RangeError(`${free} blocks of the cache are free, ${needed} are needed.`);
+  }
+
   #refuseDuringRun(what: string): void {
     if (this.#disposal) throw new Error(`${what}: the runner has been disposed.`);
     if (this.#inFlight) throw new Error(`${what}: a forward is in flight.`);
   }
 }
-
-/** Positions that are counted together. */
-const blockTokens = 32;
 
 function blocksOf(positions: number): number {
   return Math.ceil(positions / blockTokens);

@@ -7,7 +7,7 @@ import type { BatchEntry, CacheHandle, ModelRunner } from "../../server/onnx/mod
 
 export interface RunnerUnderTest {
   readonly name: string;
-  /** A runner with four places that takes 128 tokens at a time. */
+  /** A runner for batches of four that takes 128 tokens at a time, with room for one context, 900 tokens and less than four contexts. */
   open(): Promise<ModelRunner>;
   /** The runner gives a row the same bits alone, in any batch, and however its prompt was cut. */
   readonly sameBits?: boolean;
@@ -177,15 +177,72 @@ export function modelRunnerContract({ name, open, close, recorded, sameBits, bro
     });
 
     test("gives every place once, null when none is left, and a returned place again", () => {
-      const places = Array.from({ length: runner.maxSequences }, () => runner.allocate());
-      expect(places.every((place) => place !== null)).toBe(true);
-      expect(runner.allocate()).toBeNull();
+      const places: CacheHandle[] = [];
+      for (let place = runner.allocate(); place; place = runner.allocate()) places.push(place);
+      expect(places.length).toBeGreaterThanOrEqual(runner.maxSequences);
+      expect(new Set(places.map(({ id }) => id)).size).toBe(places.length);
       runner.release(places[1]!);
       runner.release(places[1]!);
       const again = runner.allocate();
       expect(again).not.toBeNull();
       expect(runner.allocate()).toBeNull();
-      for (const place of [places[0], again, places[2], places[3]]) runner.release(place!);
+      for (const place of [again!, ...places]) runner.release(place);
+    });
+
+    test("takes of the room what it said that a forward takes, shares a beginning, and gives all back", async () => {
+      const { blockTokens, blocks, free } = runner.room;
+      expect(free).toBe(blocks);
+      const [from, to] = [runner.allocate()!, runner.allocate()!];
+      expect(runner.room.free).toBe(free);
+      const length = 2 * blockTokens + 3;
+      let known = 0;
+      for (const count of [1, blockTokens - 1, 1, blockTokens, 2]) {
+        const [needed, before] = [runner.blocksFor(from, known, count), runner.room.free];
+        await feed(runner, from, cycle(prompts, count, known), known);
+        known += count;
+        expect(before - runner.room.free).toBe(needed);
+        expect(free - runner.room.free).toBe(Math.ceil(known / blockTokens));
+      }
+      expect(runner.blocksFor(from, length, 1)).toBe(0);
+      runner.copyPrefix(from, to, length);
+      expect(free - runner.room.free).toBeGreaterThan(3);
+      expect(free - runner.room.free).toBeLessThanOrEqual(6);
+      runner.release(from);
+      expect(free - runner.room.free).toBe(3);
+      await feed(runner, to, [7], 1); // what lies behind is forgotten
+      expect(free - runner.room.free).toBe(1);
+      runner.release(to);
+      expect(runner.room.free).toBe(free);
+    });
+
+    test("refuses a batch and a copy for which there is no room, and changes nothing", async () => {
+      const fill = async (sequence: CacheHandle, length: number) => {
+        for (let at = 0; at < length && runner.room.free > 0; at += 32)
+          await feed(runner, sequence, cycle(prompts, Math.min(32, length - at), at), at);
+        return sequence;
+      };
+      const [first, second] = [await fill(runner.allocate()!, 200), await fill(runner.allocate()!, 201)];
+      const others: CacheHandle[] = [];
+      while (runner.room.free > 0) others.push(await fill(runner.allocate()!, runner.spec.contextLength));
+      expect(runner.room.free).toBe(0);
+      const entry = (sequence: CacheHandle, position: number, count: number): BatchEntry => {
+        return { sequence, tokens: Int32Array.from(cycle(prompts, count, position)), position, wantsLogits: "last" };
+      };
+      const within = [entry(first, 200, 2), entry(second, 201, 1)];
+      const expected = (await runner.forward(within)).map((row) => row!.slice());
+      await expect(runner.forward([within[0]!, entry(second, 201, 40)])).rejects.toThrow(RangeError);
+      expect(runner.room.free).toBe(0);
+      expect(await runner.forward(within)).toEqual(expected);
+      const empty = runner.allocate();
+      if (empty) {
+        expect(() => runner.copyPrefix(first, empty, 33)).toThrow(RangeError);
+        expect(runner.room.free).toBe(0);
+        await expect(runner.forward([entry(empty, 0, 1)])).rejects.toThrow(RangeError);
+        runner.release(empty);
+      }
+      expect(await runner.forward(within)).toEqual(expected);
+      for (const sequence of [first, second, ...others]) runner.release(sequence);
+      expect(runner.room.free).toBe(runner.room.blocks);
     });
 
     test("gives the logits of every position when asked, the last row being the last position's", async () => {
@@ -322,7 +379,7 @@ async function together(
   const waiting = [...prompts.entries()];
   const running: { index: number; sequence: CacheHandle; tokens: number[]; position: number }[] = [];
   while (waiting.length > 0 || running.length > 0) {
-    const sequence = waiting.length > 0 ? runner.allocate() : null;
+    const sequence = waiting.length > 0 && running.length < runner.maxSequences ? runner.allocate() : null;
     if (sequence) {
       const [index, prompt] = waiting.shift()!;
       running.push({ index, sequence, tokens: [...prompt], position: 0 });

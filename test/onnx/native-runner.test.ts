@@ -81,8 +81,10 @@ function contract(
     name: `native, ${name}`,
     open: async () => {
       runtime = new Runtime();
-      const options = { runner: "native", cacheType, threads: 2, maxSequences: 4 } as const;
-      return (await openRunner(runtime, await readModelFolder(folder), options)).runner;
+      const opened = await readModelFolder(folder);
+      const cacheTokens = Math.max(960, opened.contextLength);
+      const options = { runner: "native", cacheType, threads: 2, maxSequences: 4, cacheTokens } as const;
+      return (await openRunner(runtime, opened, options)).runner;
     },
     close: async () => runtime.close(),
     recorded: { origin, cases },

@@ -47,7 +47,9 @@ function contract(
     name: `stock, ${name}`,
     open: async () => {
       runtime = new Runtime();
-      return openStockRunner(runtime, await readModelFolder(folder), { threads: 1, maxSequences: 4 });
+      const opened = await readModelFolder(folder);
+      const cacheTokens = Math.max(960, opened.contextLength);
+      return openStockRunner(runtime, opened, { threads: 1, maxSequences: 4, cacheTokens });
     },
     close: async () => runtime.close(),
     recorded: { origin, cases: cases.map(({ prompt_ids, ids }) => ({ prompt: prompt_ids, ids })) },
