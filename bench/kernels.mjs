@@ -1,6 +1,6 @@
 // How fast a model of Phi-3-mini's geometry is on our native runner, beside our stock one, onnxruntime-genai and
 // llama.cpp, all taking turns in one run on an otherwise idle machine. `npm run bench -- kernels --help` says what it takes.
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -10,8 +10,9 @@ import { composed, decode, fill, prefill } from "./kernels-measure.mjs";
 import { operatorFigures } from "./kernels-operators.mjs";
 import { sides as known, Sides } from "./kernels-sides.mjs";
 import { defaultCache, genaiPython, ggufModel, llamaModule, onnxModel } from "./peers/install.mjs";
+import { writeReport } from "./report.mjs";
 import { machine } from "./service.mjs";
-import { barsTable, exitCode, figuresTable, judge, summary } from "./table.mjs";
+import { figuresTable, judge, summary } from "./table.mjs";
 
 const help = `npm run bench -- kernels [options]
   --quick            only the figures that have a bar, in fewer rounds: under ten minutes in place of about an hour
@@ -183,31 +184,23 @@ function report(run, figure) {
 
 /** Writes the table and the charts and prints the bars. @returns the exit code */
 function write(folder, { figures, versions, quick }, rows, circumstances) {
-  mkdirSync(folder, { recursive: true });
-  const name = quick ? "kernels-quick" : "kernels";
-  const code = exitCode(rows);
-  const result = { circumstances, at: new Date().toISOString(), versions, holds: code === 0, bars: rows, figures };
-  writeFileSync(join(folder, `${name}.json`), `${JSON.stringify(result, null, 2)}\n`);
-  const drawn = charts(figures);
   const names = Object.keys(known).filter((side) => figures.some(({ sides }) => sides[side] !== undefined));
-  const text = [
-    "# The native operators beside other ways to run the same model",
-    `Made by \`npm run bench -- kernels${quick ? " --quick" : ""}\`: ${circumstances}. Medians, and in brackets where half of the samples lie. ${notes}`,
-    [...new Set(Object.values(versions))].map((version) => `- ${version}`).join("\n"),
-    "## Bars",
-    barsTable(rows),
-    "## Figures",
-    figuresTable(
-      figures.filter(({ operator }) => !operator),
-      names,
-    ),
-    ...operatorSection(figures.filter(({ operator }) => operator)),
-    ...drawn.map(({ title, file }) => `![${title}](${name}-${file}.svg)`),
-  ];
-  writeFileSync(join(folder, `${name}.md`), `${text.join("\n\n")}\n`);
-  for (const { file, svg } of drawn) writeFileSync(join(folder, `${name}-${file}.svg`), svg);
-  console.log(`\n${circumstances}\n\n${barsTable(rows)}\n\n${join(folder, `${name}.md`)}`);
-  return code;
+  const [operators, models] = [true, false].map((is) => figures.filter(({ operator }) => Boolean(operator) === is));
+  return writeReport(folder, {
+    name: quick ? "kernels-quick" : "kernels",
+    title: "The native operators beside other ways to run the same model",
+    command: `npm run bench -- kernels${quick ? " --quick" : ""}`,
+    circumstances,
+    notes,
+    versions,
+    rows,
+    figures,
+    sections: [
+      { heading: "Figures", figures: models, sides: names },
+      { heading: "Operators", figures: operators, sides: ["ours", "ours f32", "onnxruntime"] },
+    ],
+    charts: charts(figures),
+  });
 }
 
 const notes =
@@ -216,8 +209,3 @@ const notes =
   "its turn, ours has none. A decode step of ours and of genai takes the likeliest token, one of llama.cpp takes nothing. " +
   "A figure without a value says why. A composed one, in a quick run, is batch 8 at context 256 and eight times what batch 1 " +
   "takes more at 2048 than at 256: genai needs a quarter of an hour to fill eight sequences of 2048 tokens.";
-
-function operatorSection(figures) {
-  if (figures.length === 0) return [];
-  return ["## Operators", figuresTable(figures, ["ours", "ours f32", "onnxruntime"])];
-}

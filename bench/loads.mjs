@@ -18,6 +18,11 @@ export function scaled(load, part) {
   });
 }
 
+/** The same load with other random prompts, for a side that has seen it: what is cached of a prompt is not computed again. */
+export function withOtherPrompts(load, seed) {
+  return load.map(({ at, prompt: ids, n }, i) => ({ at, prompt: prompt(ids.length, seed * 100 + i), n }));
+}
+
 /** In words: "8 requests, 1,121 tokens of prompts, 1,143 new". */
 export function described(load) {
   const sum = (of) => load.reduce((total, one) => total + of(one), 0).toLocaleString("en");

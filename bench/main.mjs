@@ -1,9 +1,11 @@
 // The benches whose figures must hold, by name:
 //   npm run bench -- kernels [--quick] [options]
-//   npm run bench -- kernels --help
+//   npm run bench -- engine [--quick] [options]
+//   npm run bench -- engine --help
 // Each prints a table, writes it with charts to bench/results/, and ends with 1 when a bar does not hold.
 const benches = {
   kernels: "the native operators against ONNX Runtime's, onnxruntime-genai and llama.cpp",
+  engine: "the decoder engine, in process and through gRPC, against the same, under loads of many requests",
 };
 
 const [name, ...args] = process.argv.slice(2);

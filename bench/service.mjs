@@ -32,6 +32,7 @@ export async function startService(store, flags = []) {
   });
   return {
     address,
+    pid: child.pid,
     memory(field) {
       const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
       return Math.round(Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1]) / 1024);

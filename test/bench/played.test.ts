@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { atOnce, described, ragged, scaled } from "../../bench/loads.mjs";
+import { atOnce, described, ragged, scaled, withOtherPrompts } from "../../bench/loads.mjs";
 import { checkPlayed, firstTokens, gaps, mean, percentile, rate, steadyGaps } from "../../bench/played.mjs";
 
 const load = [
@@ -60,6 +60,15 @@ describe("the loads", () => {
       { at: 0, prompt: [1], n: 2 },
       { at: 0.5, prompt: [3], n: 1 },
     ]);
+  });
+
+  test("one with other prompts has the same shape and no prompt of it", () => {
+    const other = withOtherPrompts(ragged, 7);
+    expect(described(other)).toBe(described(ragged));
+    expect(other.map(({ at, prompt }) => [at, prompt.length])).toEqual(
+      ragged.map(({ at, prompt }) => [at, prompt.length]),
+    );
+    expect(other.filter(({ prompt }, i) => prompt.join() === ragged[i]!.prompt.join())).toEqual([]);
   });
 
   test("prompts of one load and of two seeds differ", () => {

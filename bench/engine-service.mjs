@@ -1,0 +1,118 @@
+// Our side of `npm run bench -- engine` as its users have it: a service process with the model in its store, asked over
+// gRPC by this one. A prompt is one message whose characters are its tokens (models/tokenizer.mjs), and the model's chat
+// template adds nothing, so that the service computes the very ids that the peers are given.
+import { cpSync, linkSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createClient } from "@modelwire/client";
+import { phi3Mini } from "./models/geometry.mjs";
+import { textOf, writeTokenizer } from "./models/tokenizer.mjs";
+import { startService } from "./service.mjs";
+
+const files = ["model.onnx", "model.onnx.data", "genai_config.json"];
+
+/** What a service needs on its disk: a store with the model, which `remove` takes away. */
+export async function logModel({ onnx, packed }, threads) {
+  const work = mkdtempSync(join(tmpdir(), "modelwire-bench-"));
+  try {
+    const [folder, store] = [join(work, "model"), join(work, "store")];
+    mkdirSync(folder);
+    for (const file of files) linkOrCopy(join(onnx, file), join(folder, file));
+    writeTokenizer(folder, phi3Mini);
+    mkdirSync(store);
+    const flags = ["--threads", String(threads), "--max-sequences", "16", "--packed-weights", packed];
+    const service = await startService(store, flags);
+    const client = createClient(service.address);
+    try {
+      const { model } = await client.models.log(folder, { name: "bench" });
+      return { store, flags, modelId: model.modelId, remove: () => rmSync(work, { recursive: true, force: true }) };
+    } finally {
+      client.close();
+      await service.stop();
+      rmSync(folder, { recursive: true, force: true });
+    }
+  } catch (error) {
+    rmSync(work, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+/** Starts the service and loads the model. `facts.loadMs` is from the start of the process on. */
+export async function startServiceSide({ store, flags, modelId }) {
+  const started = performance.now();
+  const service = await startService(store, flags);
+  const client = createClient(service.address);
+  const { model } = await client.serving.loadModel({ model: modelId });
+  return new ServiceSide(service, client, model, performance.now() - started);
+}
+
+class ServiceSide {
+  facts;
+  #service;
+  #client;
+  #modelId;
+
+  constructor(service, client, { modelId, runner }, loadMs) {
+    this.#service = service;
+    this.#client = client;
+    this.#modelId = modelId;
+    this.facts = { loadMs, version: `Modelwire through gRPC, ${runner.kernels}` };
+  }
+
+  get pid() {
+    return this.#service.pid;
+  }
+
+  /** Plays a load: each request is a stream of its own. Gives the times at which its tokens were here. */
+  async play(load) {
+    const began = performance.now();
+    const answers = load.map(async ({ at, prompt, n }) => {
+      if (at > 0) await new Promise((resolve) => setTimeout(resolve, at * 1000));
+      const times = [];
+      await this.ask([{ role: "user", ids: prompt }], n, {
+        onTokens: (count, now) => times.push(...Array(count).fill(now - began)),
+      });
+      return times;
+    });
+    return await Promise.all(answers);
+  }
+
+  /**
+   * One greedy answer of `n` tokens to a conversation of {role, ids}; gives its ids, its usage and when it began.
+   * @param onTokens called with how many came, and when
+   */
+  async ask(messages, n, { onTokens = () => {}, signal } = {}) {
+    const request = {
+      model: this.#modelId,
+      messages: messages.map(({ role, ids }) => ({ role, content: textOf(ids) })),
+      options: { maxTokens: n, temperature: 0, ignoreEos: true },
+    };
+    const started = performance.now();
+    const ids = [];
+    let firstMs;
+    let done;
+    for await (const { event } of this.#client.chat.streamChat(request, { signal })) {
+      const now = performance.now();
+      if (event.case === "done") done = event.value;
+      if (event.case !== "delta" || event.value.tokenIds.length === 0) continue;
+      firstMs ??= now - started;
+      ids.push(...event.value.tokenIds);
+      onTokens(event.value.tokenIds.length, now);
+    }
+    return { ids, firstMs, usage: done.usage };
+  }
+
+  async stop() {
+    this.#client.close();
+    await this.#service.stop();
+  }
+}
+
+/** A folder on another file system holds a copy. */
+function linkOrCopy(from, to) {
+  try {
+    linkSync(from, to);
+  } catch {
+    cpSync(from, to);
+  }
+}

@@ -1,0 +1,140 @@
+// Our own side of `npm run bench -- engine` without a service around it: the runner alone, and the engine over it, both on
+// the same mapped weights, one measurement per line:
+//   node bench/peers/engine.mjs '{"model": FOLDER, "threads": N, "packed": FOLDER}'
+import { Engine } from "../../server/dist/decoder/engine.js";
+import { readModelFolder } from "../../server/dist/onnx/model-folder.js";
+import { openRunner } from "../../server/dist/onnx/open-runner.js";
+import { Runtime } from "../../server/dist/onnx/runtime.js";
+import { disableTelemetry } from "../../server/dist/onnx/telemetry.js";
+import { answerLines, prompt } from "./answer-lines.mjs";
+import { ScriptedRunner, withoutGuesses } from "./scripted-runner.mjs";
+
+const { model: folder, threads, packed } = JSON.parse(process.argv[2]);
+const greedy = { temperature: 0, topK: 1, topP: 1, seed: 1n, ignoreEos: true };
+/** Of a text that repeats its prompt: the prompt is so many passages, and the answer says them again in another order. */
+const passages = { count: 8, tokens: 24, between: 3 };
+
+disableTelemetry();
+const runtime = new Runtime();
+/** Opened when first asked for: the bare runner, and what is made of others by what they are for. */
+const opened = new Map();
+
+await answerLines(
+  async () => {
+    const { report } = await bare();
+    const version = `${report.kind} runner, ${report.kernels}, ONNX Runtime ${runtime.version}`;
+    return { facts: { version, kernels: report.kernels } };
+  },
+  {
+    /** Milliseconds of each step of the bare runner, in which each of `batch` sequences grows by a token. */
+    async bare(_, { batch, tokens, steps, seed }) {
+      const { runner } = await bare();
+      const rows = [];
+      try {
+        for (let i = 0; i < batch; i += 1) rows.push(await newRow(runner, prompt(tokens, seed * 100 + i)));
+        const ms = [];
+        for (let step = 0; step < steps; step += 1) ms.push(await decode(runner, rows));
+        return { ms };
+      } finally {
+        for (const { sequence } of rows) runner.release(sequence);
+      }
+    },
+
+    async play(_, { load }) {
+      const engine = await once("engine", async () => new Engine((await open()).runner));
+      return await play(engine, load);
+    },
+
+    /**
+     * One answer whose tokens are those of a script, by a runner that computes all it is asked for and then raises the logit
+     * of the script's next token: "repeating" says passages of its prompt again, "random" repeats nothing.
+     * `guesses`: whether the engine may guess tokens ahead.
+     */
+    async scripted(_, { text, guesses, n, seed }) {
+      const { engine, runner } = await once(`scripted ${guesses}`, async () => {
+        const scripted = new ScriptedRunner((await open()).runner);
+        return { engine: new Engine(guesses ? scripted : withoutGuesses(scripted)), runner: scripted };
+      });
+      const [question, answer] = text === "random" ? random(n, seed) : repeating(n, seed);
+      runner.script = [...question, ...answer];
+      const { times } = await play(engine, [{ at: 0, prompt: question, n }]);
+      return { times, steps: runner.steps };
+    },
+  },
+);
+
+async function play(engine, load) {
+  const began = performance.now();
+  const answers = load.map(async ({ at, prompt: ids, n }) => {
+    if (at > 0) await new Promise((resolve) => setTimeout(resolve, at * 1000));
+    const times = [];
+    const options = { ...greedy, maxTokens: n };
+    for await (const { type } of engine.generate({ ids, options }))
+      if (type === "token") times.push(performance.now() - began);
+    return times;
+  });
+  return { times: await Promise.all(answers) };
+}
+
+/** A sequence that holds a prompt, and its next token. */
+async function newRow(runner, ids) {
+  const sequence = runner.allocate();
+  let logits;
+  for (let position = 0; position < ids.length; position += runner.maxTokens) {
+    const tokens = Int32Array.from(ids.slice(position, position + runner.maxTokens));
+    [logits] = await runner.forward([{ sequence, position, tokens, wantsLogits: "last" }]);
+  }
+  return { sequence, position: ids.length, token: likeliest(logits) };
+}
+
+/** Milliseconds of one step, without the choice of the tokens. */
+async function decode(runner, rows) {
+  const batch = rows.map(({ sequence, position, token }) => {
+    return { sequence, position, tokens: Int32Array.of(token), wantsLogits: "last" };
+  });
+  const started = performance.now();
+  const logits = await runner.forward(batch);
+  const ms = performance.now() - started;
+  rows.forEach((row, i) => {
+    row.position += 1;
+    row.token = likeliest(logits[i]);
+  });
+  return ms;
+}
+
+function likeliest(logits) {
+  let best = 0;
+  for (let id = 1; id < logits.length; id += 1) if (logits[id] > logits[best]) best = id;
+  return best;
+}
+
+/** A random prompt of the same length as a repeating one, and a random answer. */
+function random(n, seed) {
+  const ids = prompt(passages.count * passages.tokens + n, seed);
+  return [ids.slice(0, -n), ids.slice(-n)];
+}
+
+/** Passages, and an answer of them in another order with something new before each. */
+function repeating(n, seed) {
+  const { count, tokens, between } = passages;
+  const list = Array.from({ length: count }, (_, i) => prompt(tokens, seed * 100 + i));
+  const fresh = prompt(count * between * Math.ceil(n / (tokens * count)) + n, seed * 100 + count);
+  const answer = [];
+  for (let i = 0; answer.length < n; i += 1)
+    answer.push(...fresh.slice(i * between, (i + 1) * between), ...list[(i * 3 + 5) % count]);
+  return [list.flat(), answer.slice(0, n)];
+}
+
+function bare() {
+  return once("bare", open);
+}
+
+async function once(name, make) {
+  if (!opened.has(name)) opened.set(name, await make());
+  return opened.get(name);
+}
+
+async function open() {
+  const options = { runner: "native", packedWeightsFolder: packed, threads, maxSequences: 16 };
+  return await openRunner(runtime, await readModelFolder(folder), options);
+}
