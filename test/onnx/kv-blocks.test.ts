@@ -11,14 +11,23 @@ class Cache {
   readonly #memory = new Map<number, (number | undefined)[]>();
   #next = 0;
 
-  constructor(sequences: number) {
-    this.blocks = new KvBlocks(sequences * Math.ceil(limit / blockTokens));
+  constructor(blocks: number) {
+    this.blocks = new KvBlocks(blocks);
   }
 
-  /** Writes `count` numbers from `position` on; `commit` false is a step that failed. */
+  /** Writes `count` numbers from `position` on, if there is room; `commit` false is a step that failed. */
   write(index: number, position: number, count: number, commit: boolean): void {
     const { table, expected } = this.sequences[index]!;
+    const [needed, before] = [this.blocks.needed(table, position, count), this.blocks.snapshot()];
+    if (needed > this.blocks.free) {
+      expect(() => this.blocks.reserve(table, position, count)).toThrow("are needed");
+      expect(this.blocks.snapshot()).toEqual(before);
+      return;
+    }
+    const held = [...table.blocks];
     this.#copy(this.blocks.reserve(table, position, count));
+    expect(table.blocks.filter((block, n) => block !== held[n]).length).toBe(needed);
+    expect(this.blocks.needed(table, position, count)).toBe(0);
     expected.length = position;
     for (let i = position; i < position + count; i++) {
       const number = this.#next++;
@@ -30,8 +39,23 @@ class Cache {
 
   share(from: number, to: number, length: number): void {
     const [source, target] = [this.sequences[from]!, this.sequences[to]!];
-    this.#copy(this.blocks.share(source.table, target.table, length));
+    const before = this.blocks.snapshot();
+    try {
+      this.#copy(this.blocks.share(source.table, target.table, length));
+    } catch (error) {
+      expect(this.blocks.free).toBe(0);
+      expect((error as Error).message).toBe("No block is free, 1 is needed.");
+      expect(this.blocks.snapshot()).toEqual(before);
+      return;
+    }
     target.expected = source.expected.slice(0, length);
+  }
+
+  /** Their memory goes, and what was in it. */
+  empty(kept: number, most: number): void {
+    const emptied = this.blocks.empty(kept, most);
+    expect(emptied.length).toBeLessThanOrEqual(most);
+    for (const block of emptied) this.#memory.delete(block);
   }
 
   read(table: BlockTable): (number | undefined)[] {
@@ -52,10 +76,10 @@ class Cache {
 }
 
 describe("the blocks of a cache", () => {
-  test("hold of every sequence what it wrote, through any growth, sharing, rewriting, failure and end of others", () => {
+  test("hold of every sequence what it wrote, through any growth, sharing, rewriting, failure and end of others, and take what they say", () => {
     const most = 3;
     const step = fc.record({
-      action: fc.constantFrom("write", "write", "write", "fail", "share", "share", "close"),
+      action: fc.constantFrom("write", "write", "write", "fail", "share", "share", "close", "empty"),
       a: fc.integer({ min: 0, max: most - 1 }),
       b: fc.integer({ min: 0, max: most - 1 }),
       at: fc.integer({ min: 0, max: limit }).map((number) => number / limit),
@@ -63,13 +87,14 @@ describe("the blocks of a cache", () => {
       end: fc.boolean(),
     });
     fc.assert(
-      fc.property(fc.array(step, { minLength: 20, maxLength: 60, size: "max" }), (steps) => {
-        const cache = new Cache(most);
+      fc.property(fc.array(step, { minLength: 20, maxLength: 60, size: "max" }), fc.nat(14), (steps, spare) => {
+        const cache = new Cache(1 + spare);
         const { blocks, sequences } = cache;
         for (let i = 0; i < most; i++) sequences.push({ table: blocks.open(), expected: [] });
         for (const { action, a, b, at, count, end } of steps) {
           const { table } = sequences[a]!;
           if (action === "share") cache.share(a, b, Math.round(at * table.length));
+          else if (action === "empty") cache.empty(b, count);
           else if (action === "close") {
             blocks.close(table);
             sequences[a] = { table: blocks.open(), expected: [] };
@@ -123,6 +148,34 @@ describe("the blocks of a cache", () => {
     blocks.close(one);
     expect(() => blocks.reserve(one, 0, 1)).toThrow("closed");
     expect(blocks.free).toBe(2);
+  });
+
+  test("that a sequence has and is to write again are its own still; one that it shares it gets anew, without a copy", () => {
+    const blocks = new KvBlocks(6);
+    const [one, other] = [blocks.open(), blocks.open()];
+    blocks.reserve(one, 0, 3 * blockTokens);
+    blocks.commit(one, 3 * blockTokens);
+    expect(blocks.reserve(one, 10, 80)).toEqual([]);
+    expect(one.blocks).toEqual([0, 1, 2]);
+    blocks.commit(one, 90);
+    blocks.share(one, other, 2 * blockTokens);
+    expect(blocks.needed(other, 0, 40)).toBe(2);
+    expect(blocks.reserve(other, 0, 40)).toEqual([]);
+    expect(other.blocks).toEqual([3, 4]);
+  });
+
+  test("are shared although none is free, when the one to copy to comes free by it", () => {
+    const blocks = new KvBlocks(3);
+    const [from, to] = [blocks.open(), blocks.open()];
+    blocks.reserve(from, 0, 40);
+    blocks.commit(from, 40);
+    blocks.reserve(to, 0, 5);
+    expect(blocks.free).toBe(0);
+    expect(blocks.share(from, to, 40)).toEqual([{ from: 1, to: 2 }]);
+    expect(to.blocks).toEqual([0, 2]);
+    const third = blocks.open();
+    expect(() => blocks.share(from, third, 40)).toThrow("No block is free");
+    expect(blocks.share(from, third, 32)).toEqual([]);
   });
 
   test("are told apart from broken ones", () => {
