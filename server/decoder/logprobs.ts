@@ -26,11 +26,11 @@ export function logprobsOf(logits: Float32Array, count: number): LogprobRow {
   const row = kept;
   const likeliest = largest(row, Math.max(1, count));
   const first = likeliest[0];
-  if (first === undefined || row[first] === Infinity) throw new LogitsError();
+  if (first === undefined) throw new LogitsError();
   const peak = row[first]!;
   let sum = 0;
   for (let id = 0; id < row.length; id++) sum += Math.exp(row[id]! - peak);
-  // Not a number as soon as one of the logits is none.
+  // Not a number as soon as one of the logits is none, or infinite.
   if (Number.isNaN(sum)) throw new LogitsError();
   const log = Math.log(sum);
   const of = (id: number) => row[id]! - peak - log;
