@@ -5,10 +5,10 @@ import type { PlanEntry } from "./scheduler.ts";
 import type { Sequence } from "./sequence.ts";
 
 export function packBatch(plan: readonly PlanEntry<Sequence>[]): BatchEntry[] {
-  return plan.map(({ sequence, count, samples }) => ({
+  return plan.map(({ sequence, count, draft, samples }) => ({
     sequence: sequence.handle!,
-    tokens: sequence.next(count),
+    tokens: sequence.next(count, draft),
     position: sequence.cached,
-    wantsLogits: samples ? "last" : "none",
+    wantsLogits: draft.length > 0 ? "all" : samples ? "last" : "none",
   }));
 }

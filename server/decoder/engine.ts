@@ -1,47 +1,74 @@
 // Continuous batching over one runner: sequences join and leave between steps. It takes token ids and gives token ids,
-// and knows nothing of text, of the wire or of how the runner computes. A step is plan → run → sample → commit; a
-// failure before the commit leaves every sequence as it was.
+// and knows nothing of text, of the wire or of how the runner computes. A step is plan → reserve → run → sample → commit;
+// a failure before the commit leaves every sequence as it was.
 
 import { RunTerminatedError } from "../onnx/errors.ts";
 import type { ModelRunner } from "../onnx/model-runner.ts";
+import { advance, type Ending } from "./advance.ts";
 import { packBatch } from "./batch.ts";
-import { EngineClosedError, QueueFullError } from "./errors.ts";
+import { CacheSpace } from "./cache-space.ts";
+import { EngineCounts } from "./engine-counts.ts";
+import { DeadlineExpiredError, DeadlineUnreachableError, EngineClosedError, QueueFullError } from "./errors.ts";
+import { firstTokenMs, type Load, placeMs } from "./forecast.ts";
 import type { EngineSnapshot, SequenceSnapshot } from "./invariants.ts";
-import { uniform } from "./random.ts";
+import { Lineup } from "./lineup.ts";
+import type { EngineMetrics, RequestOutcome } from "./metrics.ts";
+import { Pacer, type StepCosts } from "./pacer.ts";
+import { PromptLookup } from "./prompt-lookup.ts";
 import { checkRequest, type GenerateInput } from "./request.ts";
-import { isGreedy, sample } from "./sampler.ts";
-import { type PlanEntry, planStep, type SchedulerOptions } from "./scheduler.ts";
+import { type PlanEntry, planStep, type Schedulable, type StepLimits } from "./scheduler.ts";
 import { type FinishReason, Sequence } from "./sequence.ts";
 import { SequenceReader } from "./sequence-reader.ts";
 
 export interface EngineOptions {
-  /** Requests that may wait; default 64. */
+  /** Requests that may wait; default 256. */
   readonly queueLimit?: number;
   /** Tokens that a sequence may be ahead of its reader; default 16. */
   readonly windowTokens?: number;
-  /** See SchedulerOptions; default 32. */
+  /** Sequences that are computed at a time; default and at most what the runner takes. */
+  readonly maxRunning?: number;
+  /** Guess ahead from the prompt while few run; default true. */
+  readonly speculate?: boolean;
+  /** Keep what ended sequences have in the cache, and take over what is there; default true. */
+  readonly prefixCache?: boolean;
+  /** The runner gives a row the same bits alone and in any batch; default true. Without it nothing is guessed. */
+  readonly rowInvariant?: boolean;
+  /** What steps cost, as measured before; else it is learned. */
+  readonly costs?: StepCosts;
+  /** See PacerOptions. */
+  readonly latencyFactor?: number;
+  /** See PacerOptions. */
+  readonly aloneStepMs?: number;
+  /** Most prompt tokens of a step beside running answers; default: as many as fit the time. */
   readonly chunkBesideDecoding?: number;
-  /** See SchedulerOptions; default 128, at most what the runner takes. */
+  /** Most prompt tokens of other steps; default: as many as fit the time. */
   readonly chunkAlone?: number;
+  /** Waiting so long is worth one step of priority; default 15,000 ms. */
+  readonly agingMs?: number;
+  /** What guesses the next tokens of a sequence; default: prompt lookup. */
+  readonly lookup?: () => NonNullable<Sequence["lookup"]>;
   /** Milliseconds of a clock that never goes back. */
   readonly now?: () => number;
-  /** Called after every step with the state between steps; for tests. */
+  /** Called before every step with the state between steps; for tests. */
   readonly onStep?: (snapshot: EngineSnapshot) => void;
 }
 
-/** Tokens below which a beginning is computed anew rather than copied. */
-const leastShared = 8;
+/** Tokens of a step, guesses included, up to which guessing is worth while: the rows that the native operators take at a time. */
+const guessingTokens = 8;
 
 export class Engine {
   readonly #runner: ModelRunner;
+  readonly #options: EngineOptions;
   readonly #queueLimit: number;
   readonly #windowTokens: number;
-  readonly #scheduler: SchedulerOptions;
+  readonly #maxRunning: number;
+  readonly #guesses: boolean;
   readonly #now: () => number;
-  readonly #onStep: ((snapshot: EngineSnapshot) => void) | undefined;
-  readonly #eosIds: ReadonlySet<number>;
-  readonly #queued: Sequence[] = [];
-  readonly #running: Sequence[] = [];
+  readonly #space: CacheSpace;
+  readonly #lineup: Lineup;
+  readonly #pacer: Pacer;
+  readonly #limits: StepLimits;
+  readonly #counts = new EngineCounts();
   /** Sequences of the forward in flight. */
   #inStep: readonly Sequence[] = [];
   #nextId = 0;
@@ -51,30 +78,49 @@ export class Engine {
 
   /** Takes over `runner`: `close` disposes it. */
   constructor(runner: ModelRunner, options: EngineOptions = {}) {
-    const { chunkBesideDecoding = 32, chunkAlone = 128 } = options;
     this.#runner = runner;
-    this.#queueLimit = options.queueLimit ?? 64;
+    this.#options = options;
+    this.#queueLimit = options.queueLimit ?? 256;
     this.#windowTokens = options.windowTokens ?? 16;
-    this.#scheduler = {
-      chunkBesideDecoding: Math.min(chunkBesideDecoding, runner.maxTokens),
-      chunkAlone: Math.min(chunkAlone, runner.maxTokens),
-    };
+    this.#maxRunning = Math.min(options.maxRunning ?? Infinity, runner.maxSequences);
+    this.#guesses = options.speculate !== false && options.rowInvariant !== false && runner.spec.allLogits;
     this.#now = options.now ?? (() => performance.now());
-    this.#onStep = options.onStep;
-    this.#eosIds = new Set(runner.spec.eosIds);
+    const space = new CacheSpace(runner, options.prefixCache !== false);
+    this.#space = space;
+    this.#lineup = new Lineup({
+      maxRunning: this.#maxRunning,
+      queueLimit: this.#queueLimit,
+      agingMs: options.agingMs ?? 15_000,
+      isPaused: (sequence) => this.#isPaused(sequence),
+      fits: (next, running) => space.fits(next, running),
+      onPark: (sequence) => {
+        space.leave(sequence, true);
+        this.#counts.preempted();
+      },
+    });
+    const pacer = new Pacer({
+      ...options,
+      ...(options.chunkBesideDecoding !== undefined && { mostBeside: options.chunkBesideDecoding }),
+      ...(options.chunkAlone !== undefined && { mostAlone: options.chunkAlone }),
+    });
+    this.#pacer = pacer;
+    this.#limits = {
+      maxEntries: runner.maxSequences,
+      maxTokens: runner.maxTokens,
+      budget: (tokens) => pacer.budget(tokens),
+    };
     this.#loop = this.#run().catch((error: unknown) => this.#collapse(error));
   }
 
   /**
    * Generates one answer. It is queued at once, not at the first read. Ending the iteration, or aborting, frees its place before the next step.
    * Reading is the only pace: a reader that stops holds up its own sequence and no other.
-   * @throws InvalidRequestError, ContextOverflowError, QueueFullError, EngineClosedError at once; while iterating the
-   *   signal's reason, or whatever the runner threw
+   * @throws InvalidRequestError, ContextOverflowError, CacheTooSmallError, QueueFullError, DeadlineUnreachableError,
+   *   DeadlineExpiredError, EngineClosedError at once; while iterating the signal's reason, DeadlineExpiredError, or whatever
+   *   the runner threw
    */
   generate(input: GenerateInput, signal?: AbortSignal): SequenceReader {
-    signal?.throwIfAborted();
-    if (this.#closed) throw new EngineClosedError();
-    const sequence = this.#admit(input);
+    const sequence = this.#admit(input, signal);
     return new SequenceReader(sequence, signal, {
       taken: () => this.#wakeLoop(),
       cancel: (reason) => this.#cancel(sequence, reason),
@@ -84,26 +130,41 @@ export class Engine {
   /** Sequences that somebody waits for: those with a place, and those without one yet. */
   get load(): { running: number; queued: number } {
     const count = (list: readonly Sequence[]) => list.filter((sequence) => !sequence.cancelled).length;
-    return { running: count(this.#running), queued: count(this.#queued) };
+    return { running: count(this.#lineup.running), queued: count(this.#lineup.waiting) };
   }
 
   /** The state between steps. */
   snapshot(): EngineSnapshot {
     return {
-      maxSequences: this.#runner.maxSequences,
+      maxSequences: this.#maxRunning,
       queueLimit: this.#queueLimit,
       contextLength: this.#runner.spec.contextLength,
       windowTokens: this.#windowTokens,
-      queued: this.#queued.map(snapshotOf),
-      running: this.#running.map(snapshotOf),
+      room: this.#runner.room,
+      queued: this.#lineup.waiting.map(snapshotOf),
+      running: this.#lineup.running.map(snapshotOf),
+      residents: this.#space.residents.map(({ handle, tokens }) => ({ place: handle.id, length: tokens.length })),
     };
+  }
+
+  /** What was done since it was opened, and how things are. */
+  metrics(): EngineMetrics {
+    const { running, queued } = this.load;
+    const { used, idle } = this.#space.usage(this.#lineup.running);
+    return this.#counts.metrics({
+      running,
+      waiting: queued,
+      cacheTokensUsed: used,
+      cacheTokens: this.#space.tokens,
+      cacheTokensIdle: idle,
+    });
   }
 
   /** Fails what waits or runs with EngineClosedError, ends the run in flight and disposes the runner. Idempotent. */
   async close(): Promise<void> {
     if (!this.#closed) {
       this.#closed = true;
-      for (const sequence of [...this.#queued, ...this.#running]) this.#cancel(sequence, new EngineClosedError());
+      for (const sequence of this.#lineup.all) this.#cancel(sequence, new EngineClosedError());
       this.#runner.terminate();
       this.#wakeLoop();
     }
@@ -111,15 +172,60 @@ export class Engine {
     await this.#runner.dispose();
   }
 
-  #admit(input: GenerateInput): Sequence {
-    const { prompt, maxTokens } = checkRequest(input, this.#runner.spec);
-    // Those that gave up a place do not count: they were let in before.
-    if (this.#queued.length - this.#parked >= this.#queueLimit) throw new QueueFullError(this.#queueLimit);
+  #admit(input: GenerateInput, signal: AbortSignal | undefined): Sequence {
+    try {
+      signal?.throwIfAborted();
+      if (this.#closed) throw new EngineClosedError();
+      const { prompt, maxTokens } = checkRequest(input, this.#runner.spec, this.#space.tokens);
+      const arrivedAtMs = this.#now();
+      const sequence = new Sequence(
+        this.#nextId++,
+        prompt,
+        { ...input.options, maxTokens },
+        {
+          arrivedAtMs,
+          askedAtMs: input.askedAtMs ?? arrivedAtMs,
+          scope: input.cacheScope ?? Symbol("its own"),
+          leavesCache: input.cacheScope !== undefined,
+          caller: input.caller ?? "",
+          priority: input.priority ?? 0,
+          deadlineMs: input.deadlineMs ?? Infinity,
+          constraint: input.constraint,
+          endings: endingsOf(input, this.#runner.spec.eosIds),
+        },
+      );
+      this.#refuseWhatMustFail(sequence);
+      this.#lineup.add(sequence);
+      this.#wakeLoop();
+      return sequence;
+    } catch (error) {
+      input.constraint?.dispose();
+      this.#counts.refused();
+      throw error;
+    }
+  }
 
-    const sequence = new Sequence(this.#nextId++, prompt, { ...input.options, maxTokens }, this.#now(), input.sharing);
-    this.#queued.push(sequence);
-    this.#wakeLoop();
-    return sequence;
+  /** @throws QueueFullError, DeadlineExpiredError, DeadlineUnreachableError before anything is spent on it */
+  #refuseWhatMustFail({ tokens, standing }: Sequence): void {
+    const { scope, deadlineMs, arrivedAtMs } = standing;
+    const load = this.#ahead();
+    const mean = this.#counts.meanAnswer;
+    if (this.#lineup.full) throw new QueueFullError(this.#queueLimit, pause(placeMs(load, mean, this.#pacer)));
+    if (deadlineMs === Infinity) return;
+    const remaining = deadlineMs - arrivedAtMs;
+    if (remaining <= 0) throw new DeadlineExpiredError(0);
+    const known = this.#space.known(tokens, scope, this.#lineup.running);
+    const estimate = firstTokenMs(tokens.length - known, load, mean, this.#pacer);
+    if (estimate !== undefined && estimate > remaining)
+      throw new DeadlineUnreachableError(estimate, remaining, pause(estimate - remaining));
+  }
+
+  #ahead(): Load {
+    const ahead = (list: readonly Sequence[]) =>
+      list
+        .filter((sequence) => !sequence.cancelled && !this.#isPaused(sequence))
+        .map(({ pending, remaining }) => ({ promptTokens: pending, answerTokens: remaining }));
+    return { places: this.#maxRunning, running: ahead(this.#lineup.running), waiting: ahead(this.#lineup.waiting) };
   }
 
   #cancel(sequence: Sequence, error: unknown): void {
@@ -134,169 +240,208 @@ export class Engine {
 
   async #run(): Promise<void> {
     while (!this.#closed) {
-      this.#dropCancelled();
-      this.#giveWay();
-      this.#fillPlaces();
-      const plan = this.#plan();
-      this.#onStep?.(this.snapshot());
-      if (plan.length === 0) {
-        await new Promise<void>((resolve) => {
-          this.#wakeLoop = resolve;
-        });
-      } else {
-        await this.#step(plan);
-      }
+      this.#dropEnded();
+      this.#lineup.shareOut(this.#now());
+      const plan = this.#reserve(this.#plan());
+      this.#options.onStep?.(this.snapshot());
+      if (plan.length > 0) await this.#step(plan);
+      else await this.#woken();
     }
-    this.#dropCancelled();
+    this.#dropEnded();
+    this.#space.clear();
+  }
+
+  /** Until something has been asked, taken or given up, or a deadline has passed. */
+  async #woken(): Promise<void> {
+    const deadline = this.#lineup.all.reduce((least, { standing }) => Math.min(least, standing.deadlineMs), Infinity);
+    let timer: NodeJS.Timeout | undefined;
+    await new Promise<void>((resolve) => {
+      this.#wakeLoop = resolve;
+      const ms = Math.max(1, Math.ceil(deadline - this.#now()));
+      if (deadline < Infinity) timer = setTimeout(resolve, Math.min(ms, 2 ** 31 - 1));
+    });
+    clearTimeout(timer);
   }
 
   /** What the next step computes. A sequence that it brings in takes over what another has computed of the same beginning. */
   #plan(): PlanEntry<Sequence>[] {
     for (;;) {
-      const views = this.#running.map((sequence) => ({
-        sequence,
-        id: sequence.id,
-        pending: sequence.pending,
-        paused: this.#isPaused(sequence),
-      }));
-      const plan = planStep(views, this.#scheduler).map((entry) => ({ ...entry, sequence: entry.sequence.sequence }));
-      const begun = plan.filter(({ sequence }) => !sequence.started).map(({ sequence }) => this.#begin(sequence));
+      const rows = this.#rows();
+      const plan = planStep(rows, this.#limits).map((entry) => ({ ...entry, sequence: entry.sequence.sequence }));
+      const begun = plan.filter(({ sequence }) => !sequence.handle).map(({ sequence }) => this.#begin(sequence));
       if (!begun.includes(true)) return plan; // else less is left to compute than was planned
     }
   }
 
-  /** @returns whether part of the prompt was taken over */
+  #rows(): (Schedulable & { sequence: Sequence })[] {
+    const running = this.#lineup.inOrder(this.#now());
+    const ready = running.filter((sequence) => !this.#isPaused(sequence));
+    const most = this.#mostGuesses(ready);
+    return ready.map((sequence, i) => {
+      const { id, pending } = sequence;
+      const waitsFor = sequence.handle ? undefined : this.#space.awaited(sequence, ready.slice(0, i), running)?.id;
+      const row = { sequence, id, pending, paused: false, waitsFor };
+      return most > 0 ? { ...row, draft: this.#draft(sequence, most) } : row;
+    });
+  }
+
+  /** Guesses for each of those that run: as many as hardly lengthen the step, and none while a prompt waits for it. */
+  #mostGuesses(ready: readonly Sequence[]): number {
+    if (!this.#guesses || ready.some(({ pending }) => pending > 1)) return 0;
+    return Math.floor(guessingTokens / ready.length) - 1;
+  }
+
+  #draft(sequence: Sequence, most: number): Int32Array {
+    // Not more than its answer, or the window of its reader, has room for.
+    const room = Math.min(most, sequence.remaining - 1, this.#windowTokens - 1 - sequence.events.length);
+    sequence.lookup ??= this.#options.lookup?.() ?? this.#newLookup();
+    return sequence.lookup.draft(sequence.tokens, Math.max(0, room));
+  }
+
+  #newLookup(): PromptLookup {
+    const costs = this.#pacer.relativeCosts(guessingTokens - 1);
+    return new PromptLookup(costs && { costs });
+  }
+
+  /** @returns whether part of what it has was taken over */
   #begin(sequence: Sequence): boolean {
-    let length = 0;
-    let source: Sequence | undefined;
-    for (const other of this.#running) {
-      const shared = other === sequence ? 0 : sequence.sharedWith(other);
-      if (shared > length) [length, source] = [shared, other];
+    this.#space.begin(sequence, this.#lineup.running);
+    if (!sequence.started) {
+      const now = this.#now();
+      sequence.started = true;
+      this.#counts.started(sequence, now, sequence.standing.leavesCache);
+      const timeMs = now - sequence.standing.askedAtMs;
+      sequence.events.push({ type: "start", cachedTokens: sequence.cached, timeMs });
+      sequence.wake();
     }
-    if (source && length >= leastShared) {
-      this.#runner.copyPrefix(source.handle!, sequence.handle!, length);
-      sequence.cached = length;
-    }
-    sequence.started = true;
-    sequence.events.push({ type: "start", cachedTokens: sequence.cached, timeMs: this.#now() - sequence.askedAtMs });
-    sequence.wake();
     return sequence.cached > 0;
+  }
+
+  #reserve(plan: readonly PlanEntry<Sequence>[]): readonly PlanEntry<Sequence>[] {
+    return this.#space.reserve(plan, (fitting) => {
+      const sequences = fitting.map(({ sequence }) => sequence);
+      const parked = this.#lineup.leastNeeded(sequences, this.#now());
+      if (parked) this.#lineup.park(parked);
+      return parked;
+    });
   }
 
   /** The loop itself has failed, which is a mistake of ours or of the runner: nobody is left waiting. */
   #collapse(error: unknown): void {
     this.#closed = true;
-    for (const sequence of [...this.#queued, ...this.#running]) {
+    for (const sequence of this.#lineup.all) {
       sequence.status = "ended";
       sequence.error ??= error;
+      sequence.standing.constraint?.dispose();
       sequence.wake();
     }
-    this.#queued.length = 0;
-    this.#running.length = 0;
+    this.#lineup.waiting.length = 0;
+    this.#lineup.running.length = 0;
   }
 
   /** One step, or, when several sequences took part in a failed one, a step for each: the one at fault ends, the others go on. */
   async #step(plan: readonly PlanEntry<Sequence>[]): Promise<void> {
     this.#inStep = plan.map((entry) => entry.sequence);
     try {
+      const began = this.#now();
       const logits = await this.#runner.forward(packBatch(plan));
       this.#inStep = [];
-      plan.forEach((entry, i) => {
-        try {
-          this.#commit(entry, entry.samples ? this.#sample(entry.sequence, logits[i]!) : undefined);
-        } catch (error) {
-          // Its numbers are broken, nobody else's.
-          this.#end(entry.sequence, error);
-        }
-      });
+      this.#learn(plan, this.#now() - began);
+      this.#commit(plan, logits);
     } catch (error) {
       this.#inStep = [];
       if (error instanceof RunTerminatedError || this.#closed) return;
-      if (plan.length === 1) this.#end(plan[0]!.sequence, error);
+      if (plan.length === 1) this.#end(plan[0]!.sequence, "failed", error);
       else for (const entry of plan) if (!entry.sequence.cancelled && !this.#closed) await this.#step([entry]);
     }
   }
 
-  #sample(sequence: Sequence, logits: Float32Array): number {
-    const { options, length } = sequence;
-    return sample(logits, options, isGreedy(options) ? 0 : uniform(options.seed, length));
-  }
-
-  #commit({ sequence, count }: PlanEntry<Sequence>, token: number | undefined): void {
-    sequence.cached += count;
-    if (token === undefined) return;
-    const timeMs = this.#now() - sequence.askedAtMs;
-    if (this.#eosIds.has(token)) {
-      this.#finish(sequence, "eos", timeMs, token);
-      return;
+  #learn(plan: readonly PlanEntry<Sequence>[], ms: number): void {
+    this.#counts.step(plan);
+    const work = { tokens: 0, promptTokens: 0 };
+    for (const { sequence, count, draft } of plan) {
+      if (sequence.pending > 1) work.promptTokens += count;
+      else work.tokens += count + draft.length;
     }
-    sequence.append(token);
-    sequence.events.push({ type: "token", id: token, timeMs });
-    if (sequence.generated >= sequence.options.maxTokens) this.#finish(sequence, "length", timeMs);
-    else sequence.wake();
+    this.#pacer.learn(work, ms);
   }
 
-  #finish(sequence: Sequence, reason: FinishReason, timeMs: number, id?: number): void {
-    sequence.events.push({ type: "finish", reason, timeMs, ...(id === undefined ? {} : { id }) });
-    this.#end(sequence, undefined);
+  /** Nothing here calls the runner before all logits are read: they lie in its memory. */
+  #commit(plan: readonly PlanEntry<Sequence>[], logits: readonly (Float32Array | null)[]): void {
+    const now = this.#now();
+    const ended: (() => void)[] = [];
+    plan.forEach((entry, i) => {
+      const { sequence } = entry;
+      const before = sequence.generated;
+      try {
+        // Nobody wants the tokens of one that is about to leave; what was computed of it may be of use.
+        const row = sequence.cancelled ? null : logits[i]!;
+        const ending = advance(
+          sequence.cancelled ? { ...entry, draft: none } : entry,
+          row,
+          now - sequence.standing.askedAtMs,
+        );
+        if (ending) ended.push(() => this.#finish(sequence, ending, now));
+        else sequence.wake();
+      } catch (error) {
+        ended.push(() => this.#end(sequence, "failed", error)); // its numbers are broken, nobody else's
+      }
+      this.#counts.generated(sequence, sequence.generated - before, now);
+      this.#lineup.charge(sequence, sequence.generated - before);
+    });
+    for (const end of ended) end();
+  }
+
+  #finish(sequence: Sequence, { reason, id }: Ending, now: number): void {
+    const timeMs = now - sequence.standing.askedAtMs;
+    const work = { ...sequence.work };
+    sequence.events.push({ type: "finish", reason, timeMs, work, ...(id === undefined ? {} : { id }) });
+    this.#end(sequence, reason === "length" ? "length" : "stop", undefined);
   }
 
   /** Gives its place back and tells the reader. */
-  #end(sequence: Sequence, error: unknown): void {
-    for (const list of [this.#queued, this.#running]) {
-      const at = list.indexOf(sequence);
-      if (at >= 0) list.splice(at, 1);
-    }
-    if (sequence.handle) this.#runner.release(sequence.handle);
-    sequence.handle = null;
+  #end(sequence: Sequence, outcome: RequestOutcome, error: unknown): void {
+    this.#lineup.remove(sequence);
+    const { scope, leavesCache } = sequence.standing;
+    this.#space.leave(sequence, leavesCache && outcome !== "failed");
+    if (!leavesCache) this.#space.forget(scope);
+    sequence.standing.constraint?.dispose();
     sequence.status = "ended";
     sequence.error ??= error;
+    this.#counts.ended(sequence, outcome, this.#now());
     sequence.wake();
   }
 
-  #dropCancelled(): void {
-    for (const sequence of [...this.#queued, ...this.#running]) if (sequence.cancelled) this.#end(sequence, undefined);
+  #dropEnded(): void {
+    const now = this.#now();
+    for (const sequence of this.#lineup.all) {
+      const expired = !sequence.cancelled && now >= sequence.standing.deadlineMs;
+      if (expired) this.#end(sequence, "expired", new DeadlineExpiredError(sequence.generated));
+      // Who leaves without a reason has what it wanted, such as a text that ends it.
+      else if (sequence.cancelled)
+        this.#end(sequence, sequence.error || !sequence.generated ? "cancelled" : "stop", undefined);
+    }
   }
 
   /** Its reader is behind. */
   #isPaused(sequence: Sequence): boolean {
     return sequence.events.length >= this.#windowTokens;
   }
+}
 
-  /** Sequences that gave up a place and have none yet. */
-  get #parked(): number {
-    return this.#queued.filter((sequence) => sequence.started).length;
-  }
+const none = new Int32Array(0);
 
-  /**
-   * Where places are short, sequences whose readers are behind give theirs up: a slow reader slows only itself, however many
-   * there are of them. At most as many as may wait, so that memory stays bounded.
-   */
-  #giveWay(): void {
-    const free = this.#runner.maxSequences - this.#running.length;
-    let short = this.#queued.filter((sequence) => !this.#isPaused(sequence)).length - free;
-    for (const sequence of [...this.#running]) {
-      if (short <= 0 || this.#parked >= this.#queueLimit) return;
-      if (!this.#isPaused(sequence)) continue;
-      this.#runner.release(sequence.handle!);
-      this.#running.splice(this.#running.indexOf(sequence), 1);
-      sequence.park();
-      this.#queued.push(sequence);
-      short--;
-    }
-  }
+function endingsOf({ options, constraint }: GenerateInput, eosIds: readonly number[]): Map<number, FinishReason> {
+  const endings = new Map<number, FinishReason>();
+  for (const id of options.stopTokenIds ?? []) endings.set(id, "stop");
+  // What is constrained ends where the constraint lets it: it knows no ending token as one like any other.
+  if (!options.ignoreEos || constraint) for (const id of eosIds) endings.set(id, "eos");
+  return endings;
+}
 
-  #fillPlaces(): void {
-    for (const next of [...this.#queued]) {
-      if (this.#isPaused(next)) continue;
-      const handle = this.#runner.allocate();
-      if (!handle) return;
-      this.#queued.splice(this.#queued.indexOf(next), 1);
-      next.handle = handle;
-      next.status = "running";
-      this.#running.push(next);
-    }
-  }
+/** Milliseconds after which it may be tried again: soon enough to notice, late enough not to be in the way. */
+function pause(ms: number | undefined): number {
+  return Math.round(Math.min(60_000, Math.max(100, ms ?? 1000)));
 }
 
 function snapshotOf(sequence: Sequence): SequenceSnapshot {

@@ -4,9 +4,65 @@
 export class QueueFullError extends Error {
   override readonly name = "QueueFullError";
   readonly queueLimit: number;
-  constructor(queueLimit: number) {
-    super(`${queueLimit} requests are waiting already, which is the limit. Try again later.`);
+  /** When there is likely to be room. */
+  readonly retryAfterMs: number;
+  constructor(queueLimit: number, retryAfterMs: number) {
+    super(
+      `${queueLimit} requests are waiting already, which is the limit. Try again in about ${seconds(retryAfterMs)}.`,
+    );
     this.queueLimit = queueLimit;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** As things are the first token would come after the deadline: nothing was computed. The request may be tried again. */
+export class DeadlineUnreachableError extends Error {
+  override readonly name = "DeadlineUnreachableError";
+  /** Until the first token, as things are. */
+  readonly estimateMs: number;
+  /** Until the deadline. */
+  readonly remainingMs: number;
+  readonly retryAfterMs: number;
+  constructor(estimateMs: number, remainingMs: number, retryAfterMs: number) {
+    super(
+      `The first token would come in about ${seconds(estimateMs)}, but the deadline is in ${seconds(remainingMs)}. ` +
+        `Allow more time, or try again in about ${seconds(retryAfterMs)}.`,
+    );
+    this.estimateMs = estimateMs;
+    this.remainingMs = remainingMs;
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+/** The deadline passed while the request waited or ran. */
+export class DeadlineExpiredError extends Error {
+  override readonly name = "DeadlineExpiredError";
+  /** Tokens that the answer had by then. */
+  readonly generatedTokens: number;
+  constructor(generatedTokens: number) {
+    super(`The deadline has passed; the answer had ${generatedTokens} tokens.`);
+    this.generatedTokens = generatedTokens;
+  }
+}
+
+/** Prompt and answer cannot fit the memory for keys and values, even if nobody else had any of it. */
+export class CacheTooSmallError extends Error {
+  override readonly name = "CacheTooSmallError";
+  readonly promptTokens: number;
+  /** Positions of the whole cache. */
+  readonly cacheTokens: number;
+  readonly maxTokens: number | undefined;
+  constructor(promptTokens: number, cacheTokens: number, maxTokens: number | undefined) {
+    const sum = promptTokens + (maxTokens ?? 1);
+    const asked = maxTokens === undefined ? "a token of the answer" : `max_tokens of ${maxTokens}`;
+    const room = cacheTokens - promptTokens;
+    super(
+      `The prompt's ${promptTokens} tokens and ${asked} are ${sum} together, but the cache has room for ${cacheTokens}. ` +
+        (room > 0 ? `Ask for at most ${room} tokens or shorten the prompt.` : "Shorten the prompt."),
+    );
+    this.promptTokens = promptTokens;
+    this.cacheTokens = cacheTokens;
+    this.maxTokens = maxTokens;
   }
 }
 
@@ -53,4 +109,8 @@ export class LogitsError extends Error {
   constructor() {
     super("The model computed logits that are not numbers. The weights or the graph of the model are broken.");
   }
+}
+
+function seconds(ms: number): string {
+  return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }

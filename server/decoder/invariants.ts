@@ -1,5 +1,6 @@
 // What must hold between any two steps of an engine. Pure: a snapshot in, every violation out.
 
+import type { CacheRoom } from "../onnx/model-runner.ts";
 import type { SequenceStatus } from "./sequence.ts";
 
 export interface EngineSnapshot {
@@ -7,10 +8,12 @@ export interface EngineSnapshot {
   readonly queueLimit: number;
   readonly contextLength: number;
   readonly windowTokens: number;
+  readonly room: CacheRoom;
   readonly queued: readonly SequenceSnapshot[];
   readonly running: readonly SequenceSnapshot[];
-  /** Places of the runner that are not taken, as the runner counts them; absent where it does not tell. */
-  readonly freePlaces?: number;
+  readonly residents: readonly ResidentSnapshot[];
+  /** As the runner counts; absent where it does not tell. */
+  readonly runner?: RunnerSnapshot;
 }
 
 export interface SequenceSnapshot {
@@ -26,6 +29,20 @@ export interface SequenceSnapshot {
   readonly unread: number;
 }
 
+/** A place in the cache that no sequence owns. */
+export interface ResidentSnapshot {
+  readonly place: number;
+  readonly length: number;
+}
+
+export interface RunnerSnapshot {
+  /** Places that are not taken, and that there are. */
+  readonly freePlaces: number;
+  readonly places: number;
+  /** Blocks that at least one place holds, one by one. */
+  readonly heldBlocks: number;
+}
+
 export function violations(engine: EngineSnapshot): string[] {
   const found: string[] = [];
   const must = (holds: boolean, what: string) => {
@@ -39,16 +56,22 @@ export function violations(engine: EngineSnapshot): string[] {
   const fresh = engine.queued.filter((s) => s.recompute === 0).length;
   must(fresh <= engine.queueLimit, `${fresh} wait, the limit is ${engine.queueLimit}`);
   const parked = engine.queued.length - fresh;
-  must(parked <= engine.queueLimit, `${parked} gave up a place, the limit is ${engine.queueLimit}`);
+  const mostParked = engine.queueLimit + engine.maxSequences;
+  must(parked <= mostParked, `${parked} gave up a place, the limit is ${mostParked}`);
   must(new Set(all.map((s) => s.id)).size === all.length, "a sequence is listed twice");
-  const places = engine.running.map((s) => s.place);
+  const places = [...engine.running, ...engine.residents].map((s) => s.place).filter((place) => place !== undefined);
   must(new Set(places).size === places.length, "two sequences share a place");
-  if (engine.freePlaces !== undefined) {
-    const sum = engine.freePlaces + engine.running.length;
-    must(
-      sum === engine.maxSequences,
-      `${engine.freePlaces} free + ${engine.running.length} owned ≠ ${engine.maxSequences} places`,
-    );
+  const { blocks, free, blockTokens } = engine.room;
+  must(free >= 0 && free <= blocks, `${free} of ${blocks} blocks are free`);
+  // Shared blocks count once, so those that one place holds are the least.
+  const least = [...engine.running.map((s) => s.cached), ...engine.residents.map((r) => r.length)];
+  for (const length of least)
+    must(Math.ceil(length / blockTokens) <= blocks - free, `${length} tokens are in ${blocks - free} blocks`);
+  if (engine.runner) {
+    const { freePlaces, places: allPlaces, heldBlocks } = engine.runner;
+    const sum = freePlaces + places.length;
+    must(sum === allPlaces, `${freePlaces} free + ${places.length} owned ≠ ${allPlaces} places`);
+    must(free + heldBlocks === blocks, `${free} free + ${heldBlocks} held ≠ ${blocks} blocks`);
   }
   for (const s of engine.queued) {
     must(s.status === "queued", `queued sequence ${s.id} is ${s.status}`);
@@ -57,7 +80,7 @@ export function violations(engine: EngineSnapshot): string[] {
   }
   for (const s of engine.running) {
     must(s.status === "running", `running sequence ${s.id} is ${s.status}`);
-    must(s.place !== undefined, `running sequence ${s.id} has no place`);
+    must(s.place !== undefined || s.cached === 0, `sequence ${s.id} has no place for what it has in the cache`);
     must(s.cached < s.length, `sequence ${s.id} has nothing left to compute`);
     must(
       s.length === (s.recompute || s.promptLength) || s.cached === s.length - 1,

@@ -2,7 +2,8 @@
 
 import type { ModelSpec } from "../onnx/model-runner.ts";
 import type { TokenConstraint } from "./constraint.ts";
-import { ContextOverflowError, InvalidRequestError } from "./errors.ts";
+import { CacheTooSmallError, ContextOverflowError, InvalidRequestError } from "./errors.ts";
+import { type OptionViolation, optionViolations } from "./options.ts";
 import type { SequenceOptions } from "./sequence.ts";
 
 export interface GenerateInput {
@@ -11,11 +12,9 @@ export interface GenerateInput {
   /** `maxTokens` absent: as many as the context has room for. */
   readonly options: Omit<SequenceOptions, "maxTokens"> & { readonly maxTokens?: number };
   /**
-   * Sequences with the same value may take over each other's computed beginning; absent: with none. What is taken over can be
-   * seen, in time and in what is reported, so those of different callers must not share.
+   * Sequences with the same value may take over each other's computed beginning, those that have ended included; absent: with
+   * none. What is taken over can be seen, in time and in what is reported, so those of different callers must not share.
    */
-  readonly sharing?: object;
-  /** As `sharing`, among all requests, those that have ended included; absent: with none. */
   readonly cacheScope?: string;
   /** On whose behalf: places and steps are shared out fairly between callers. Default "". */
   readonly caller?: string;
@@ -31,32 +30,35 @@ export interface GenerateInput {
 
 /**
  * The prompt, and how many tokens the answer may have.
- * @throws InvalidRequestError with every violation; ContextOverflowError when both do not fit the context
+ * @param cacheTokens positions of the whole cache
+ * @throws InvalidRequestError with every violation; ContextOverflowError when both do not fit the context; CacheTooSmallError
+ *   when they do not fit the cache
  */
 export function checkRequest(
-  { ids, options }: GenerateInput,
+  { ids, options, priority, deadlineMs }: GenerateInput,
   spec: ModelSpec,
+  cacheTokens: number,
 ): { prompt: Int32Array; maxTokens: number } {
   const { vocabSize, contextLength } = spec;
-  const found: { field: string; description: string }[] = [];
+  const found: OptionViolation[] = optionViolations(options, spec);
   const must = (holds: boolean, field: string, description: string) => {
     if (!holds) found.push({ field, description });
   };
-  const { temperature, topK, topP, maxTokens } = options;
-  must(temperature >= 0 && Number.isFinite(temperature), "temperature", `must be 0 or more; found ${temperature}.`);
-  must(Number.isInteger(topK) && topK >= 0, "top_k", `must be an integer of 0 or more; found ${topK}.`);
-  must(topP >= 0 && topP <= 1, "top_p", `must be from 0 to 1; found ${topP}.`);
   must(
-    maxTokens === undefined || (Number.isInteger(maxTokens) && maxTokens >= 1),
-    "max_tokens",
-    `must be an integer of 1 or more; found ${maxTokens}.`,
+    priority === undefined || Number.isSafeInteger(priority),
+    "priority",
+    `must be a whole number; found ${priority}.`,
   );
+  must(!Number.isNaN(deadlineMs), "deadline", "must be a time.");
   must(ids.length > 0, "prompt", "has no tokens.");
   const prompt = Int32Array.from(ids);
   const foreign = prompt.find((id) => id < 0 || id >= vocabSize);
   must(foreign === undefined, "prompt", `holds token ${foreign}; the model has ${vocabSize} tokens.`);
   if (found.length > 0) throw new InvalidRequestError(found);
+  const { maxTokens } = options;
   const room = contextLength - prompt.length;
   if (room < 1 || (maxTokens ?? 1) > room) throw new ContextOverflowError(prompt.length, contextLength, maxTokens);
-  return { prompt, maxTokens: maxTokens ?? room };
+  const cached = cacheTokens - prompt.length;
+  if (cached < 1 || (maxTokens ?? 1) > cached) throw new CacheTooSmallError(prompt.length, cacheTokens, maxTokens);
+  return { prompt, maxTokens: maxTokens ?? Math.min(room, cached) };
 }

@@ -2,6 +2,7 @@
 // taken. A sequence does not know the others, the runner or the clock.
 
 import type { CacheHandle } from "../onnx/model-runner.ts";
+import type { TokenConstraint } from "./constraint.ts";
 import type { SamplingOptions } from "./sampler.ts";
 
 export interface SequenceOptions extends SamplingOptions {
@@ -56,43 +57,81 @@ export interface SequenceWork {
   readonly accepted: number;
 }
 
-/** `queued` has no place in the cache, not yet or no longer; `running` has one; `ended` has given it back. */
+/** `queued` has no place among those that are computed, not yet or no longer; `running` has one; `ended` has given it back. */
 export type SequenceStatus = "queued" | "running" | "ended";
+
+/** Who asks for a sequence, and how urgently. */
+export interface SequenceStanding {
+  readonly askedAtMs: number;
+  /** When the engine took it in. */
+  readonly arrivedAtMs: number;
+  /** Sequences with the same value may take over each other's keys and values. */
+  readonly scope: unknown;
+  /** What it leaves in the cache is of use to others when it has ended. */
+  readonly leavesCache: boolean;
+  readonly caller: string;
+  readonly priority: number;
+  /** Infinity: none. */
+  readonly deadlineMs: number;
+  readonly constraint: TokenConstraint | undefined;
+  /** Tokens that end the answer, and what that is called. */
+  readonly endings: ReadonlyMap<number, FinishReason>;
+}
 
 export class Sequence {
   readonly id: number;
   readonly options: SequenceOptions;
+  readonly standing: SequenceStanding;
   readonly promptLength: number;
-  readonly askedAtMs: number;
-  readonly #sharing: object | undefined;
   status: SequenceStatus = "queued";
+  /** Its place in the runner's cache, from the first step that it takes part in on. */
   handle: CacheHandle | null = null;
-  /** Prompt and generated tokens; the first `length` are filled. */
+  /** Prompt and generated tokens; the first `length` are filled, behind them may lie guesses. */
   readonly #tokens: Int32Array;
   #length: number;
   /** Tokens whose keys and values are in the cache. All but the last generated one, once the prompt is through. */
   cached = 0;
-  /** The first step that it takes part in has been planned. */
+  /** The start has been told: the first step that it takes part in has been planned. */
   started = false;
-  /** Tokens that it had when it last gave up its place, and that are computed again when it has one; 0 if it never did. */
+  /** Tokens that it had when it last gave up its place; 0 if it never did. */
   recompute = 0;
-  /** Its reader has gone: it leaves before the next step. */
+  /** Where it stands among the prompts that wait to be computed: see FairShare. */
+  tag = 0;
+  /** Its reader has gone, or its time is over: it leaves before the next step. */
   cancelled = false;
   /** Events that the reader has not taken. */
   readonly events: TokenEvent[] = [];
   error: unknown;
+  /** When the first step that it takes part in was planned, and when its first and its last token came; NaN before. */
+  startedAtMs = Number.NaN;
+  firstTokenAtMs = Number.NaN;
+  lastTokenAtMs = Number.NaN;
+  readonly work = { steps: 0, drafted: 0, accepted: 0 };
+  /** Guesses its next tokens; made when it is first alone enough for that. */
+  lookup: { draft(tokens: Int32Array, most: number): Int32Array } | undefined;
   /** Called when there is an event, an error or an end to be read. */
   wake: () => void = () => {};
 
-  constructor(id: number, prompt: Int32Array, options: SequenceOptions, askedAtMs: number, sharing?: object) {
+  constructor(id: number, prompt: Int32Array, options: SequenceOptions, standing: SequenceStanding) {
     this.id = id;
     this.options = options;
+    this.standing = standing;
     this.promptLength = prompt.length;
-    this.askedAtMs = askedAtMs;
-    this.#sharing = sharing;
     this.#tokens = new Int32Array(prompt.length + options.maxTokens);
     this.#tokens.set(prompt);
     this.#length = prompt.length;
+  }
+
+  get caller(): string {
+    return this.standing.caller;
+  }
+
+  get priority(): number {
+    return this.standing.priority;
+  }
+
+  get arrivedAtMs(): number {
+    return this.standing.arrivedAtMs;
   }
 
   /** Prompt and generated tokens. */
@@ -104,31 +143,33 @@ export class Sequence {
     return this.#length - this.promptLength;
   }
 
+  /** Tokens that the answer may still get. */
+  get remaining(): number {
+    return this.options.maxTokens - this.generated;
+  }
+
   /** Tokens that the model has not seen: the rest of the prompt, or the last generated one. */
   get pending(): number {
     return this.#length - this.cached;
   }
 
-  /** Whether the next step gives it a token whatever the chunk size. */
-  get decoding(): boolean {
-    return this.pending === 1;
+  /** All tokens so far, in place. */
+  get tokens(): Int32Array {
+    return this.#tokens.subarray(0, this.#length);
   }
 
-  /** The next `count` tokens for the model, in place. */
-  next(count: number): Int32Array {
-    return this.#tokens.subarray(this.cached, this.cached + count);
+  /** Tokens whose keys and values are in the cache, in place. */
+  get inCache(): Int32Array {
+    return this.#tokens.subarray(0, this.cached);
   }
 
-  /** Length of the beginning that both have, as far as `other` is in the cache; never the whole prompt, whose last token gives the first logits. */
-  sharedWith(other: Sequence): number {
-    if (this.#sharing === undefined || this.#sharing !== other.#sharing) return 0;
-    const limit = Math.min(this.promptLength - 1, other.cached);
-    let length = 0;
-    while (length < limit && this.#tokens[length] === other.#tokens[length]) length++;
-    return length;
+  /** The next `count` tokens for the model and guesses of what follows them, in place. */
+  next(count: number, draft: Int32Array = none): Int32Array {
+    this.#tokens.set(draft, this.cached + count);
+    return this.#tokens.subarray(this.cached, this.cached + count + draft.length);
   }
 
-  /** Gives up its place for one that waits. What it had is computed again, to the same bits, when it gets another. */
+  /** Gives up its place for another. What it had is in the cache still, or is computed again to the same bits. */
   park(): void {
     this.handle = null;
     this.cached = 0;
@@ -140,3 +181,5 @@ export class Sequence {
     this.#tokens[this.#length++] = token;
   }
 }
+
+const none = new Int32Array(0);

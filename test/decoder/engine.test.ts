@@ -9,7 +9,7 @@ import {
   LogitsError,
   QueueFullError,
 } from "../../server/decoder/errors.ts";
-import { violations } from "../../server/decoder/invariants.ts";
+import { type EngineSnapshot, violations } from "../../server/decoder/invariants.ts";
 import type { GenerateInput } from "../../server/decoder/request.ts";
 import type { TokenEvent } from "../../server/decoder/sequence.ts";
 import type { SequenceReader } from "../../server/decoder/sequence-reader.ts";
@@ -33,16 +33,22 @@ function start(script: Partial<Script> = {}, options: EngineOptions = {}) {
 
 /** An engine whose invariants are checked after every step. */
 function watched(runner: ModelRunner, options: EngineOptions = {}): Engine {
-  const free = runner instanceof ScriptedRunner ? () => runner.free : () => undefined;
   const engine = new Engine(runner, {
     ...options,
     onStep: (snapshot) => {
-      const found = violations({ ...snapshot, freePlaces: free() });
+      const found = violations({ ...snapshot, ...counted(runner) });
       if (found.length > 0) throw new Error(found.join("; "));
     },
   });
   closers.push(() => engine.close());
   return engine;
+}
+
+/** What the scripted runner counts itself. */
+function counted(runner: ModelRunner): Pick<EngineSnapshot, "runner"> {
+  if (!(runner instanceof ScriptedRunner)) return {};
+  const { freePlaces, places, heldBlocks } = runner;
+  return { runner: { freePlaces, places, heldBlocks } };
 }
 
 const ask = (engine: Engine, ids: number[], options: Partial<GenerateInput["options"]> = {}, signal?: AbortSignal) =>
@@ -166,18 +172,17 @@ describe("an engine", () => {
   });
 
   test("computes a beginning once for all who share it, and gives the same tokens", async () => {
-    const sharing = {};
     const together = (engine: Engine, list: number[]) =>
-      engine.generate({ ids: list, options: { ...greedy, maxTokens: 8 }, sharing });
+      engine.generate({ ids: list, options: { ...greedy, maxTokens: 8 }, cacheScope: "all" });
     const ids = Array.from({ length: 30 }, (_, i) => (i * 7) % 60);
-    const asks = [ids, ids, [...ids.slice(0, 20), 3, 4], [9, ...ids]];
+    const asks = [ids, ids, [...ids.slice(0, 24), 3, 4], [9, ...ids]];
     const { engine: calm } = start({ eosIds: [] });
     const expected: number[][] = [];
     for (const each of asks) expected.push(await answer(ask(calm, each, { maxTokens: 8 })));
     const { engine, runner } = start({ eosIds: [] });
     const events = await Promise.all(asks.map((each) => rest(together(engine, each))));
     expect(events.map(tokens)).toEqual(expected);
-    expect(events.map(([first]) => (first?.type === "start" ? first.cachedTokens : undefined))).toEqual([0, 29, 20, 0]);
+    expect(events.map(([first]) => (first?.type === "start" ? first.cachedTokens : undefined))).toEqual([0, 29, 24, 0]);
     const computed = runner.log.flat().reduce((sum, [, list]) => sum + list.length, 0);
     expect(computed).toBe(30 + 1 + 2 + 31 + 4 * 7);
   });
@@ -185,9 +190,9 @@ describe("an engine", () => {
   test("takes over nothing from those it does not share with", async () => {
     const ids = Array.from({ length: 30 }, (_, i) => (i * 7) % 60);
     const { engine } = start({ eosIds: [] });
-    const generate = (sharing?: object) =>
-      rest(engine.generate({ ids, options: { ...greedy, maxTokens: 4 }, ...(sharing && { sharing }) }));
-    const events = await Promise.all([generate({}), generate({}), generate(), generate()]);
+    const generate = (cacheScope?: string) =>
+      rest(engine.generate({ ids, options: { ...greedy, maxTokens: 4 }, ...(cacheScope && { cacheScope }) }));
+    const events = await Promise.all([generate("one"), generate("other"), generate(), generate()]);
     expect(events.map(([first]) => (first?.type === "start" ? first.cachedTokens : undefined))).toEqual([0, 0, 0, 0]);
   });
 
@@ -217,7 +222,7 @@ describe("an engine", () => {
     const others = [0, 1, 2, 4];
     expect((await Promise.all(others.map((i) => rest(slow[i]!)))).map(tokens)).toEqual(others.map((i) => alone[i]));
     expect(engine.snapshot()).toMatchObject({ queued: [], running: [] });
-    expect(runner.free).toBe(2);
+    expect(runner.freePlaces).toBe(2);
   });
 
   test("only as many slow readers give up their place as may wait", async () => {
@@ -267,14 +272,14 @@ describe("an engine", () => {
         .flat()
         .map(([, ids]) => ids[0]),
     ).not.toContain(4);
-    expect(runner.free).toBe(4);
+    expect(runner.freePlaces).toBe(4);
   });
 
   test("frees the place of a reader that gave up before it read anything", async () => {
     const { engine, runner } = start({ maxSequences: 1, eosIds: [] });
     await ask(engine, [4, 4]).return();
     expect(await answer(ask(engine, [5, 5], { maxTokens: 2 }))).toHaveLength(2);
-    expect(runner.free).toBe(1);
+    expect(runner.freePlaces).toBe(1);
   });
 
   test("fails an aborted reader with the signal's reason, even one that waits in the queue", async () => {
@@ -324,7 +329,7 @@ describe("an engine", () => {
     const failures = readers.map((reader) => rest(reader).catch((error: unknown) => error));
     await engine.close();
     for (const failure of await Promise.all(failures)) expect(failure).toBeInstanceOf(EngineClosedError);
-    expect(runner).toMatchObject({ disposed: true, free: 1 });
+    expect(runner).toMatchObject({ disposed: true, freePlaces: 1 });
     expect(() => ask(engine, [4, 4])).toThrow(EngineClosedError);
   });
 
@@ -412,11 +417,10 @@ async function aloneIsBatched(
   open: () => ModelRunner | Promise<ModelRunner>,
 ): Promise<void> {
   const runner = await open();
-  const free = () => (runner instanceof ScriptedRunner ? runner.free : undefined);
   const found: string[] = [];
   const engine = new Engine(runner, {
     ...options,
-    onStep: (snapshot) => found.push(...violations({ ...snapshot, freePlaces: free() })),
+    onStep: (snapshot) => found.push(...violations({ ...snapshot, ...counted(runner) })),
   });
   const read = async (request: Request, alone: boolean): Promise<number[]> => {
     const wait = async (i: number) => {
@@ -447,7 +451,7 @@ async function aloneIsBatched(
     // Everyone has gone: the next one finds every place free.
     await read({ ...requests[0]!, leavesAfter: null }, true);
     expect(engine.snapshot()).toMatchObject({ queued: [], running: [] });
-    if (free() !== undefined) expect(free()).toBe(runner.maxSequences);
+    if (runner instanceof ScriptedRunner) expect(runner.freePlaces).toBe(runner.maxSequences);
     expect(found).toEqual([]);
   } finally {
     await engine.close();

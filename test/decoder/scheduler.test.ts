@@ -2,10 +2,10 @@ import { describe, expect, test } from "vitest";
 import { type EngineSnapshot, type SequenceSnapshot, violations } from "../../server/decoder/invariants.ts";
 import { planStep } from "../../server/decoder/scheduler.ts";
 
-const options = { chunkBesideDecoding: 4, chunkAlone: 16 };
+const limits = { maxEntries: 8, maxTokens: 16, budget: (tokens: number) => (tokens > 0 ? 4 : 16) };
 const at = (id: number, pending: number, paused = false) => ({ id, pending, paused });
 const plan = (...running: ReturnType<typeof at>[]) =>
-  planStep(running, options).map(({ sequence, count, samples }) => [sequence.id, count, samples]);
+  planStep(running, limits).map(({ sequence, count, samples }) => [sequence.id, count, samples]);
 
 describe("the scheduler", () => {
   test("decodes all and adds one chunk of the first prompt", () => {
@@ -44,15 +44,22 @@ describe("the invariants", () => {
     windowTokens: 4,
     queued: [],
     running: [running],
-    freePlaces: 1,
+    room: { blockTokens: 4, blocks: 8, free: 6 },
+    residents: [{ place: 5, length: 7 }],
+    runner: { freePlaces: 1, places: 3, heldBlocks: 2 },
   };
   test("hold for a sound engine", () => {
     expect(violations(sound)).toEqual([]);
   });
   test.each<[string, Partial<EngineSnapshot>]>([
-    ["free", { freePlaces: 2 }],
-    ["listed twice", { running: [running, { ...running, place: 1 }], freePlaces: 0 }],
-    ["share a place", { running: [running, { ...running, id: 2 }], freePlaces: 0 }],
+    ["owned ≠ 3 places", { runner: { freePlaces: 2, places: 3, heldBlocks: 2 } }],
+    ["held ≠ 8 blocks", { runner: { freePlaces: 1, places: 3, heldBlocks: 3 } }],
+    ["blocks are free", { room: { blockTokens: 4, blocks: 8, free: 9 } }],
+    ["17 tokens are in 2 blocks", { residents: [{ place: 5, length: 17 }] }],
+    ["listed twice", { running: [running, { ...running, place: 1 }] }],
+    ["share a place", { running: [running, { ...running, id: 2 }] }],
+    ["share a place", { residents: [{ place: 0, length: 4 }] }],
+    ["no place for what", { running: [{ ...running, place: undefined }] }],
     ["unseen", { running: [{ ...running, cached: 3 }] }],
     ["nothing left to compute", { running: [{ ...running, cached: 5 }] }],
     ["unread events", { running: [{ ...running, unread: 6 }] }],
@@ -63,7 +70,7 @@ describe("the invariants", () => {
     ["wait, the limit", { queueLimit: -1 }],
     [
       "gave up a place",
-      { queueLimit: 0, queued: [{ ...running, id: 7, status: "queued", place: undefined, cached: 0, recompute: 5 }] },
+      { queueLimit: -2, queued: [{ ...running, id: 7, status: "queued", place: undefined, cached: 0, recompute: 5 }] },
     ],
     [
       "has generated tokens",
