@@ -9,9 +9,11 @@ import {
   TokenizerService,
 } from "@modelwire/proto";
 import type { Logger } from "pino";
-import type { InferenceHost, LoadOptions } from "./inference/host.ts";
+import type { HostStats, InferenceHost, LoadOptions } from "./inference/host.ts";
 import { RpcServer } from "./rpc/server.ts";
 import { chatService } from "./services/chat-service.ts";
+import { LastKnown } from "./services/last-known.ts";
+import { type LifeOptions, ModelLife } from "./services/model-life.ts";
 import { ModelLoader } from "./services/model-loader.ts";
 import { modelService } from "./services/model-service.ts";
 import { predictionService } from "./services/prediction-service.ts";
@@ -25,6 +27,8 @@ export interface AppDeps {
   host: InferenceHost;
   log: Logger;
   load?: LoadOptions;
+  /** How much memory models have together, and how long they stay; the cache's tokens are in `load`. */
+  life?: Omit<LifeOptions, "cacheTokens">;
   /** Among whose calls computed beginnings of prompts are shared. "shared": among all that give the same salt. */
   prefixScope?: "shared" | "caller";
   /** Most bytes of a logged model. */
@@ -35,15 +39,24 @@ export interface AppDeps {
 }
 
 export interface App {
+  /** Loads models, for good, before others may ask. @throws ApiError for the first that cannot be loaded */
+  keep(models: readonly string[]): Promise<void>;
   /** @returns the port. */
   listen(address: string, credentials: ServerCredentials): Promise<number>;
   /** Stops taking calls, lets the running ones finish for at most `graceMs`. @returns how many were cut off. */
   drain(graceMs: number): Promise<number>;
 }
 
-export function buildApp({ store, host, log, load, prefixScope, maxModelBytes, ...rpc }: AppDeps): App {
+/** How long the inference thread has to tell how it is; loading a model keeps it busy. */
+const STATS_PATIENCE_MS = 500;
+const NOTHING_YET: HostStats = { workerRunning: false, models: [], graphs: [] };
+
+export function buildApp({ store, host, log, load = {}, life = {}, prefixScope, maxModelBytes, ...rpc }: AppDeps): App {
   const server = new RpcServer({ log, ...rpc });
-  const loader = new ModelLoader(store, host, server.health, load);
+  const { cacheTokens } = load;
+  const models = new ModelLife(host, server.health, { ...life, ...(cacheTokens !== undefined && { cacheTokens }) });
+  const stats = new LastKnown(() => host.stats(), NOTHING_YET, STATS_PATIENCE_MS);
+  const loader = new ModelLoader(store, host, models, stats, load);
   server.add(ModelService, modelService(store, loader, host, maxModelBytes));
   server.add(ServingService, servingService(store, loader));
   server.add(ChatService, chatService(loader, host, { prefixScope }));
@@ -51,6 +64,9 @@ export function buildApp({ store, host, log, load, prefixScope, maxModelBytes, .
   server.add(SignatureService, signatureService(store));
   server.add(TokenizerService, tokenizerService(loader, host));
   return {
+    async keep(names) {
+      for (const name of names) await loader.keep(name);
+    },
     listen: (address, credentials) => server.listen(address, credentials),
     drain: (graceMs) => server.drain(graceMs),
   };

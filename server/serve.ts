@@ -22,7 +22,8 @@ export interface RunningServer {
 /**
  * Starts the service.
  * @throws ApiError SCHEMA_REVISION for a database of another MLflow release, RUNTIME_UNAVAILABLE where there is no ONNX
- *   Runtime, INVALID_FIELD for TLS files that cannot be read; Error when the address is taken.
+ *   Runtime, INVALID_FIELD for TLS files that cannot be read, whatever keeps a model of `load` from being loaded; Error when
+ *   the address is taken.
  */
 export async function startServer(config: Config, deps: { log?: Logger } = {}): Promise<RunningServer> {
   const log =
@@ -38,6 +39,7 @@ export async function startServer(config: Config, deps: { log?: Logger } = {}): 
   const app = buildApp({
     ...{ store, host, log, maxModelBytes, maxMessageBytes, maxConcurrentStreams, reflection },
     load: loadOptions(config),
+    life: { memoryBytes: config.modelMemoryBytes, keepAliveMs: config.keepAliveMs },
     prefixScope: prefixCache === "caller" ? "caller" : "shared",
   });
   const release = async () => {
@@ -49,6 +51,7 @@ export async function startServer(config: Config, deps: { log?: Logger } = {}): 
   try {
     // Before the port opens: on a platform without the native library nothing could be logged or served.
     await host.start().catch((error) => Promise.reject(fromInference(error)));
+    await app.keep(config.load);
     port = await app.listen(`${hostname}:${config.port}`, credentials);
   } catch (error) {
     await release();

@@ -1,9 +1,11 @@
 // What all call kinds share: the context of a call, its place among the running ones, its one line in the access log,
 // and the way an error leaves. It must never know what a call is about.
 
+import type { DescMethod } from "@bufbuild/protobuf";
 import { Metadata, type ServerErrorResponse, type StatusObject, status } from "@grpc/grpc-js";
 import { ApiError, toGrpcStatus } from "@modelwire/proto";
 import type { Logger } from "pino";
+import { type CallWatch, type CallWatcher, together } from "./call-watcher.ts";
 import { type CallContext, type CallOrigin, callerOf, REQUEST_ID_KEY, requestIdOf } from "./context.ts";
 import { Turns } from "./turns.ts";
 
@@ -22,14 +24,18 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 
 const DEADLINE_SLACK_MS = 100;
 
+const ENDED = new ApiError({ code: status.CANCELLED }, "the call has ended");
+
 /** The running calls of a server. */
 export class RunningCalls {
   readonly turns: Turns;
   readonly #abort = new Set<AbortController>();
+  readonly #watcher: CallWatcher;
 
   /** @param largeBytes How many bytes of large requests are worked on at a time. */
-  constructor(largeBytes: number) {
+  constructor(largeBytes: number, watchers: readonly CallWatcher[] = []) {
     this.turns = new Turns(largeBytes);
+    this.#watcher = together(watchers);
   }
 
   get size(): number {
@@ -48,8 +54,9 @@ export class RunningCalls {
    */
   async run(
     call: AnyServerCall,
+    method: DescMethod,
     log: Logger,
-    handle: (context: CallContext) => Promise<void>,
+    handle: (context: CallContext, watch: CallWatch) => Promise<void>,
     fail: (error: ServerErrorResponse | Partial<StatusObject>) => void,
   ): Promise<void> {
     const started = performance.now();
@@ -65,6 +72,7 @@ export class RunningCalls {
       deadlineMs: Number.isFinite(deadline) ? deadline : undefined,
       log: log.child({ requestId }),
     };
+    const watch = this.#watcher.start({ method, requestId, metadata: call.metadata, peer: context.peer });
     call.on("cancelled", () => controller.abort(endReason(call)));
     if (call.cancelled) controller.abort(endReason(call));
     // grpc-js tells the client that the deadline passed, but a handler only once the client has closed the stream.
@@ -76,7 +84,7 @@ export class RunningCalls {
       const headers = new Metadata();
       headers.set(REQUEST_ID_KEY, requestId);
       call.sendMetadata(headers);
-      await handle(context);
+      await handle(context, watch);
     } catch (thrown) {
       error = toApiError(thrown, context);
       fail(toGrpcStatus(error));
@@ -84,8 +92,8 @@ export class RunningCalls {
       clearTimeout(timer);
       this.#abort.delete(controller);
       const ms = Math.round((performance.now() - started) * 10) / 10;
-      const code =
-        error?.codeName ?? (controller.signal.aborted ? (controller.signal.reason as ApiError).codeName : "OK");
+      const end = error ?? (controller.signal.aborted ? (controller.signal.reason as ApiError) : undefined);
+      const code = end?.codeName ?? "OK";
       const line = {
         method: call.getPath(),
         peer: context.peer,
@@ -95,6 +103,9 @@ export class RunningCalls {
       };
       if (error?.code === status.INTERNAL) context.log.error(line, "call");
       else context.log.info(line, "call");
+      watch.end(end);
+      // What was held for the call is held no longer.
+      controller.abort(ENDED);
     }
   }
 }

@@ -5,6 +5,7 @@ import type { handleClientStreamingCall, ServerReadableStream } from "@grpc/grpc
 import type { Handler, RequestOf, ResponseOf } from "@modelwire/proto";
 import type { Logger } from "pino";
 import type { RunningCalls } from "./call.ts";
+import type { CallWatch } from "./call-watcher.ts";
 import type { CallContext } from "./context.ts";
 import { readable } from "./unreadable.ts";
 
@@ -19,10 +20,13 @@ export function clientStream<M extends DescMethod & { methodKind: "client_stream
     call.on("error", () => {});
     void running.run(
       call,
+      method,
       log,
-      async (context) => {
-        const response = await handler(messages<M>(call, context.signal), context);
-        callback(null, create(method.output, response) as ResponseOf<M>);
+      async (context, watch) => {
+        const answer = await handler(messages<M>(call, context.signal, watch), context);
+        const response = create(method.output, answer) as ResponseOf<M>;
+        watch.response(response);
+        callback(null, response);
       },
       (error) => callback(error),
     );
@@ -40,12 +44,15 @@ export function clientStream<M extends DescMethod & { methodKind: "client_stream
 async function* messages<M extends DescMethod>(
   call: ServerReadableStream<RequestOf<M>, ResponseOf<M>>,
   signal: AbortSignal,
+  watch: CallWatch,
 ): AsyncGenerator<RequestOf<M>> {
   const wake = () => call.destroy(signal.reason);
   signal.addEventListener("abort", wake, { once: true });
   try {
     for await (const message of call.iterator({ destroyOnReturn: false })) {
-      yield readable(message as RequestOf<M>);
+      const request = readable(message as RequestOf<M>);
+      watch.request(request);
+      yield request;
       signal.throwIfAborted();
     }
     signal.throwIfAborted();

@@ -7,7 +7,10 @@ import type { Logger } from "pino";
 export const REQUEST_ID_KEY = "x-request-id";
 
 export interface CallContext {
-  /** Aborts when the client cancels or leaves, when the deadline passes, and when the server is forced down. */
+  /**
+   * Aborts when the client cancels or leaves, when the deadline passes, when the server is forced down, and at the latest
+   * when the call has ended: what is held for a call can be given back then.
+   */
   readonly signal: AbortSignal;
   /** Stands in the log, in the answer's headers and in every error. */
   readonly requestId: string;

@@ -16,16 +16,20 @@ export function serverStream<M extends DescMethod & { methodKind: "server_stream
   return (call) =>
     void running.run(
       call,
+      method,
       log,
-      (context) =>
+      (context, watch) =>
         withRequest(call.request, running.turns, context.signal, async (request, giveBack) => {
           const { signal } = context;
+          watch.request(request);
           // Leaving the loop by any way runs the handler's `finally`: a client that left frees what its call held.
           for await (const message of handler(request, context)) {
             signal.throwIfAborted();
             // It answers, so it has read the request; one whose client does not read must not hold up others.
             giveBack();
-            if (!call.write(create(method.output, message) as ResponseOf<M>)) await drained(call, signal);
+            const response = create(method.output, message) as ResponseOf<M>;
+            watch.response(response);
+            if (!call.write(response)) await drained(call, signal);
           }
           signal.throwIfAborted();
           call.end();

@@ -4,6 +4,7 @@ import { Server, type ServerCredentials, type UntypedHandleCall } from "@grpc/gr
 import { type ServiceHandlers, serviceDefinition } from "@modelwire/proto";
 import type { Logger } from "pino";
 import { RunningCalls } from "./call.ts";
+import type { CallWatcher } from "./call-watcher.ts";
 import { clientStream } from "./client-stream.ts";
 import type { CallContext } from "./context.ts";
 import { HealthService } from "./health.ts";
@@ -27,6 +28,8 @@ export interface RpcServerOptions {
   maxConcurrentStreams?: number;
   /** Answer gRPC server reflection. true. */
   reflection?: boolean;
+  /** Who looks on. Nobody. */
+  watchers?: readonly CallWatcher[];
 }
 
 export class RpcServer {
@@ -39,7 +42,7 @@ export class RpcServer {
   constructor(options: RpcServerOptions) {
     this.#options = options;
     const maxMessageBytes = options.maxMessageBytes ?? 4 << 20;
-    this.#running = new RunningCalls(LARGEST_AT_ONCE * maxMessageBytes);
+    this.#running = new RunningCalls(LARGEST_AT_ONCE * maxMessageBytes, options.watchers);
     this.#server = new Server({
       "grpc.max_receive_message_length": maxMessageBytes,
       "grpc.max_send_message_length": maxMessageBytes,

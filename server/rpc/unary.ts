@@ -16,11 +16,15 @@ export function unary<M extends DescMethod & { methodKind: "unary" }>(
   return (call, callback) =>
     void running.run(
       call,
+      method,
       log,
-      (context) =>
-        withRequest(call.request, running.turns, context.signal, async (request) =>
-          callback(null, create(method.output, await handler(request, context)) as ResponseOf<M>),
-        ),
+      (context, watch) =>
+        withRequest(call.request, running.turns, context.signal, async (request) => {
+          watch.request(request);
+          const response = create(method.output, await handler(request, context)) as ResponseOf<M>;
+          watch.response(response);
+          callback(null, response);
+        }),
       (error) => callback(error),
     );
 }

@@ -1,9 +1,10 @@
-// From the name in a request to a model in memory: looks it up in the store, has it loaded, and keeps what health says
-// about it. It must never know what is done with the model.
-import { join } from "node:path";
+// From the name in a request to a model in memory: looks it up in the store and has it loaded. It must never know what is
+// done with the model, nor who leaves memory for it.
+import { dirname, join } from "node:path";
 import { ApiError, type Model } from "@modelwire/proto";
 import type {
   GraphInfo,
+  HostStats,
   InferenceHost,
   LoadOptions,
   ModelInfo,
@@ -13,9 +14,11 @@ import type {
 import { onnxOptions } from "../mlmodel/onnx-flavor.ts";
 import type { Signature } from "../mlmodel/schema.ts";
 import { readSignature } from "../mlmodel/signature/schema-json.ts";
-import type { HealthService } from "../rpc/health.ts";
 import type { ModelFolder, ModelStore } from "../store/model-store.ts";
 import { fromInference } from "./inference-errors.ts";
+import type { LastKnown } from "./last-known.ts";
+import type { ModelLife, Opening, Resident } from "./model-life.ts";
+import { graphNeed, llmBytes, llmNeed } from "./model-need.ts";
 
 interface Found {
   readonly modelId: string;
@@ -37,10 +40,15 @@ export interface LoadedGraph extends Found {
 export type Loaded = LoadedLlm | LoadedGraph;
 
 /** A model in memory, as lists have it. */
-export type InMemory = { readonly name: string } & (
-  | { readonly kind: "llm"; readonly info: ModelInfo }
-  | { readonly kind: "onnx"; readonly info: GraphInfo }
-);
+export type InMemory = {
+  readonly name: string;
+  readonly lastUsedAt: Date;
+  /** Its weights, and its cache at its fullest. */
+  readonly memoryBytes: number;
+  /** Answers in the making, and those that wait for a place. */
+  readonly running: number;
+  readonly waiting: number;
+} & ({ readonly kind: "llm"; readonly info: ModelInfo } | { readonly kind: "onnx"; readonly info: GraphInfo });
 
 /**
  * How long the store's answer for a name is believed, in milliseconds. What this server itself logs and deletes is seen
@@ -56,20 +64,28 @@ interface LookedUp extends Found {
 export class ModelLoader {
   readonly #store: ModelStore;
   readonly #host: InferenceHost;
-  readonly #health: HealthService;
+  readonly #life: ModelLife;
+  readonly #stats: LastKnown<HostStats>;
   readonly #options: LoadOptions;
-  readonly #names = new Map<string, string>();
   readonly #lookedUp = new Map<string, LookedUp>();
 
-  constructor(store: ModelStore, host: InferenceHost, health: HealthService, options: LoadOptions = {}) {
+  constructor(
+    store: ModelStore,
+    host: InferenceHost,
+    life: ModelLife,
+    stats: LastKnown<HostStats>,
+    options: LoadOptions = {},
+  ) {
     this.#store = store;
     this.#host = host;
-    this.#health = health;
+    this.#life = life;
+    this.#stats = stats;
     this.#options = options;
   }
 
   /**
-   * Loads the LLM that `ref` names, at once when it is loaded already.
+   * Loads the LLM that `ref` names, at once when it is loaded already. It stays in memory until `signal` aborts, as a call's
+   * does when the call has ended.
    * @throws ApiError as {@link loadAny}, and MODEL_NOT_SERVABLE for a model that has no tokens.
    */
   async load(ref: string, signal: AbortSignal): Promise<LoadedLlm> {
@@ -87,8 +103,9 @@ export class ModelLoader {
   }
 
   /**
-   * Loads whatever `ref` names.
-   * @throws ApiError MODEL_NOT_FOUND, MODEL_NOT_READY, MODEL_NOT_SERVABLE, MODEL_INVALID or RUNTIME_UNAVAILABLE.
+   * Loads whatever `ref` names, as {@link load}.
+   * @throws ApiError MODEL_NOT_FOUND, MODEL_NOT_READY, MODEL_NOT_SERVABLE, MODEL_INVALID, MODEL_MEMORY_FULL or
+   *   RUNTIME_UNAVAILABLE.
    */
   async loadAny(ref: string, signal: AbortSignal, onProgress?: (progress: PackingProgress) => void): Promise<Loaded> {
     return await this.#load(ref, await this.#lookUp(ref), signal, onProgress);
@@ -120,48 +137,89 @@ export class ModelLoader {
     this.#lookedUp.clear();
   }
 
-  /** Frees a model's memory when its running streams have ended; no error when it is not loaded. */
+  /**
+   * Loads whatever `ref` names, and has it stay whoever comes.
+   * @throws ApiError as {@link loadAny}
+   */
+  async keep(ref: string): Promise<Loaded> {
+    const lookedUp = await this.#lookUp(ref);
+    this.#life.keep(lookedUp.modelId);
+    const use = new AbortController();
+    try {
+      return await this.#load(ref, lookedUp, use.signal);
+    } finally {
+      use.abort();
+    }
+  }
+
+  /** Frees a model's memory when its running calls have ended; no error when it is not loaded. */
   async unload(modelId: string): Promise<void> {
     this.forget();
-    if (!this.#names.delete(modelId)) return;
-    this.#health.set(`models:/${modelId}`, "NOT_SERVING");
-    await this.#host.unload(modelId);
+    await this.#life.unload(modelId);
   }
 
   /** What is in memory, by name and then by id. */
-  loaded(): InMemory[] {
-    const name = (key: string) => this.#names.get(key) ?? "";
-    const all: InMemory[] = [
-      ...this.#host.models().map((info) => ({ kind: "llm" as const, info, name: name(info.key) })),
-      ...this.#host.graphs().map((info) => ({ kind: "onnx" as const, info, name: name(info.key) })),
-    ].filter(({ info }) => this.#names.has(info.key));
+  async loaded(): Promise<InMemory[]> {
+    const { residents } = this.#life.figures();
+    const all = await this.#inMemory(residents.filter(({ ready }) => ready));
     return all.sort((a, b) => a.name.localeCompare(b.name, "en") || a.info.key.localeCompare(b.info.key, "en"));
+  }
+
+  /** A model that is in memory, as {@link loaded} has it. */
+  async inMemory(modelId: string): Promise<InMemory | undefined> {
+    const resident = this.#life.get(modelId);
+    return resident && (await this.#inMemory([resident]))[0];
+  }
+
+  async #inMemory(residents: readonly Resident[]): Promise<InMemory[]> {
+    const { models, graphs } = (await this.#stats.get()).value;
+    return residents.flatMap(({ modelId, name, lastUsedAt, opened }) => {
+      if (!opened) return [];
+      const model = models.find(({ key }) => key === modelId);
+      const graph = graphs.find(({ key }) => key === modelId);
+      const { bytes: memoryBytes, ...loaded } = opened;
+      const running = model?.running ?? graph?.running ?? 0;
+      return [{ ...{ name, lastUsedAt, memoryBytes, running, waiting: model?.queued ?? 0 }, ...loaded }];
+    });
   }
 
   async #load(
     ref: string,
-    lookedUp: LookedUp,
+    { modelId, model, signature, folder }: LookedUp,
     signal: AbortSignal,
     onProgress?: (progress: PackingProgress) => void,
   ): Promise<Loaded> {
-    const { modelId, model, signature, folder } = lookedUp;
-    const { servable, path } = folder;
-    if (servable.kind === "none") throw notServable(model, ref, `cannot be served here: ${servable.reason}`);
-    const found = { modelId, model, signature };
     try {
-      if (servable.kind === "llm") {
-        const info = await this.#host.load(modelId, join(path, servable.folder), this.#options, signal, onProgress);
-        this.#served(model);
-        return { kind: "llm", ...found, info };
-      }
-      const { threads } = this.#options;
-      const options = { ...onnxOptions(servable.flavor), ...(threads !== undefined && { threads }) };
-      const info = await this.#host.loadGraph(modelId, join(path, servable.file), options, signal);
-      this.#served(model);
-      return { kind: "onnx", ...found, info };
+      const { bytes: _, ...opened } = await this.#life.hold(model, this.#opening(ref, folder), signal, onProgress);
+      return { ...opened, modelId, model, signature };
     } catch (error) {
       throw fromInference(error);
     }
+  }
+
+  #opening(ref: string, { servable, path, model }: ModelFolder): Opening {
+    const { modelId } = model;
+    if (servable.kind === "none") throw notServable(model, ref, `cannot be served here: ${servable.reason}`);
+    if (servable.kind === "llm") {
+      const folder = join(path, servable.folder);
+      return {
+        need: () => llmNeed(this.#host, folder, this.#options),
+        open: async ({ weightsBytes }, cacheTokens, onProgress) => {
+          const options = { ...this.#options, ...(cacheTokens !== undefined && { cacheTokens }) };
+          const info = await this.#host.load(modelId, folder, options, undefined, onProgress);
+          return { kind: "llm", info, bytes: llmBytes(weightsBytes, info) };
+        },
+      };
+    }
+    const file = join(path, servable.file);
+    const { threads } = this.#options;
+    const options = { ...onnxOptions(servable.flavor), ...(threads !== undefined && { threads }) };
+    return {
+      need: () => graphNeed(dirname(file)),
+      open: async ({ weightsBytes: bytes }) => {
+        return { kind: "onnx", info: await this.#host.loadGraph(modelId, file, options), bytes };
+      },
+    };
   }
 
   async #lookUp(ref: string): Promise<LookedUp> {
@@ -175,12 +233,6 @@ export class ModelLoader {
     const found = { modelId: model.modelId, model, signature, folder, atMs: performance.now() };
     this.#lookedUp.set(ref, found);
     return found;
-  }
-
-  #served(model: Model): void {
-    if (this.#names.has(model.modelId)) return;
-    this.#names.set(model.modelId, model.name);
-    this.#health.set(model.modelUri, "SERVING");
   }
 }
 

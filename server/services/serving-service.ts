@@ -1,20 +1,26 @@
 // ServingService: which models are in memory.
-import { invalidFields, type ServiceHandlers, type ServingService } from "@modelwire/proto";
+import { ApiError, invalidFields, type ServiceHandlers, type ServingService } from "@modelwire/proto";
 import type { PackingProgress } from "../inference/host.ts";
 import type { CallContext } from "../rpc/context.ts";
 import type { ModelStore } from "../store/model-store.ts";
 import { inspection, loadedModel } from "./inference-messages.ts";
 import { Latest } from "./latest.ts";
-import type { ModelLoader } from "./model-loader.ts";
+import type { Loaded, ModelLoader } from "./model-loader.ts";
 
 export function servingService(
   store: ModelStore,
   loader: ModelLoader,
 ): ServiceHandlers<typeof ServingService, CallContext> {
+  /** It is in use by the call that had it loaded, so it is there. */
+  async function told({ modelId }: Loaded) {
+    const model = await loader.inMemory(modelId);
+    if (!model) throw new ApiError("WORKER_DIED", `model ${modelId} was lost as soon as it was loaded; load it again`);
+    return loadedModel(model);
+  }
+
   return {
     async loadModel({ model }, { signal }) {
-      const loaded = await loader.loadAny(required(model), signal);
-      return { model: loadedModel({ ...loaded, name: loaded.model.name }) };
+      return { model: await told(await loader.loadAny(required(model), signal)) };
     },
     async *streamLoadModel({ model }, { signal }) {
       // A reader that is behind gets the newest figure, not each.
@@ -23,8 +29,7 @@ export function servingService(
       packing.endWith(loading);
       for await (const { done, total } of packing)
         yield { event: { case: "packing", value: { bytesDone: BigInt(done), bytesTotal: BigInt(total) } } };
-      const loaded = await loading;
-      yield { event: { case: "model", value: loadedModel({ ...loaded, name: loaded.model.name }) } };
+      yield { event: { case: "model", value: await told(await loading) } };
     },
     async inspectModel({ model }) {
       return inspection(await loader.inspect(required(model)));
@@ -34,7 +39,7 @@ export function servingService(
       return {};
     },
     async listLoadedModels() {
-      return { models: loader.loaded().map(loadedModel) };
+      return { models: (await loader.loaded()).map(loadedModel) };
     },
   };
 }
