@@ -45,6 +45,7 @@ async function unary<M extends DescMethod>(
 ): Promise<ResponseOf<M>> {
   const { path, requestSerialize, responseDeserialize } = methodDefinition(method);
   const request = create(method.input, init) as RequestOf<M>;
+  const worth = connection.retry.worth(isSafeToRepeat(method));
   const scope = new CallScope(connection, method, options);
   try {
     for (let attempt = 1; ; attempt++) {
@@ -69,7 +70,7 @@ async function unary<M extends DescMethod>(
         return response;
       } catch (raw) {
         const error = scope.error(raw);
-        if (!isSafeToRepeat(method) || !(await connection.retry.again(error, attempt, scope))) throw error;
+        if (!(await connection.retry.again(error, attempt, scope, worth))) throw error;
       } finally {
         detach();
       }
@@ -87,6 +88,7 @@ async function* serverStream<M extends DescMethod>(
 ): AsyncGenerator<ResponseOf<M>, void, undefined> {
   const { path, requestSerialize, responseDeserialize } = methodDefinition(method);
   const request = create(method.input, init) as RequestOf<M>;
+  const worth = connection.retry.worth(isSafeToRepeat(method));
   const scope = new CallScope(connection, method, options);
   try {
     for (let attempt = 1; ; attempt++) {
@@ -109,7 +111,7 @@ async function* serverStream<M extends DescMethod>(
         return;
       } catch (error) {
         // What came before the failure has been handed out: a second attempt would give it twice.
-        if (begun || !isSafeToRepeat(method) || !(await connection.retry.again(error, attempt, scope))) throw error;
+        if (begun || !(await connection.retry.again(error, attempt, scope, worth))) throw error;
       }
     }
   } finally {

@@ -2,12 +2,17 @@
 import type { ChatDelta, StreamChatResponse } from "@modelwire/proto";
 import type { TextPiece } from "./answer-stream.ts";
 import { AnswerStream } from "./answer-stream.ts";
-import type { ChatResult } from "./chat-types.ts";
-import { chatResult } from "./chat-types.ts";
+import { type ChatResult, FoldedChat } from "./chat-result.ts";
+import type { ToolCall } from "./tools.ts";
 
 /** The answer to a conversation; {@link AnswerStream.final} gives it whole, with usage, timings and the seed. */
-export class ChatStream extends AnswerStream<StreamChatResponse, ChatResult> {
-  /** Pieces of all choices, with their index and their token ids. */
+export class ChatStream<Json = unknown, Call extends ToolCall = ToolCall> extends AnswerStream<
+  StreamChatResponse,
+  ChatResult<Json, Call>
+> {
+  readonly #folded = new FoldedChat();
+
+  /** Pieces of all choices, with their index, their token ids, log-probabilities and calls of tools as they form. */
   async *deltas(): AsyncGenerator<ChatDelta, void, undefined> {
     for await (const { event } of this.events()) if (event.case === "delta") yield event.value;
   }
@@ -16,7 +21,8 @@ export class ChatStream extends AnswerStream<StreamChatResponse, ChatResult> {
     return event.case === "delta" ? { index: event.value.index, text: event.value.content } : undefined;
   }
 
-  protected resultOf({ event }: StreamChatResponse, texts: ReadonlyMap<number, string>): ChatResult | undefined {
-    return event.case === "done" ? chatResult(event.value, texts) : undefined;
+  protected resultOf({ event }: StreamChatResponse): ChatResult<Json, Call> | undefined {
+    if (event.case === "delta") this.#folded.add(event.value);
+    return event.case === "done" ? this.#folded.result(event.value) : undefined;
   }
 }

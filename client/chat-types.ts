@@ -1,27 +1,44 @@
-// A conversation in the words of a TypeScript program, and the way from and to the wire's. It must never make a call.
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import { durationMs, timestampDate } from "@bufbuild/protobuf/wkt";
-import type {
-  ChatDone,
-  ChatResponse,
-  FieldViolation,
-  GenerationOptions,
-  StreamChatRequestSchema,
-  Usage,
-} from "@modelwire/proto";
-import { FinishReason, invalidFields } from "@modelwire/proto";
+// A conversation in the words of a TypeScript program: what is asked, and what an answer tells. Types only; the ways from and
+// to the wire are in chat-request and chat-result.
+import type { FromSchema } from "./json-schema.ts";
+import type { Tool, ToolCallData, ToolChoice } from "./tools.ts";
 
 /** One message of a conversation. */
 export interface ChatTurn {
   /** What else the model's chat template knows is allowed too. */
-  role: "system" | "user" | "assistant" | (string & {});
+  role: "system" | "user" | "assistant" | "tool" | (string & {});
   content: string;
   /** Name of the participant; most chat templates ignore it. */
   name?: string;
+  /** The calls that an assistant's message makes. */
+  toolCalls?: readonly ToolCallData[];
+  /** Of a message with the role "tool": the id of the call whose result it is. */
+  toolCallId?: string;
 }
 
+/** What an answer is made of. */
+export type ResponseFormat =
+  /** JSON that fits a JSON Schema, given as an object or as its text. An object that is written in place types the answer. */
+  | { readonly jsonSchema: object | string }
+  /** A JSON object, whatever is in it. */
+  | { readonly jsonObject: true }
+  /** Text that this regular expression matches as a whole. */
+  | { readonly regex: string }
+  /** Text of a grammar in extended Backus-Naur form, with the rule "root". */
+  | { readonly grammar: string };
+
+/** What `json()` of an answer in this format gives. */
+export type JsonOf<Format> = Format extends { readonly jsonSchema: infer Schema }
+  ? FromSchema<Schema>
+  : Format extends { readonly jsonObject: true }
+    ? { [key: string]: unknown }
+    : unknown;
+
 /** What to ask. An option that is absent means the model's own default; zero means zero. */
-export interface ChatInput {
+export interface ChatInput<
+  Format extends ResponseFormat | undefined = ResponseFormat | undefined,
+  Tools extends readonly Tool[] = readonly Tool[],
+> {
   /** Model id, models:/ URI, or a name, which means the newest READY model of that name. */
   model: string;
   /** The conversation so far; a plain string is one message of the user. */
@@ -38,8 +55,36 @@ export interface ChatInput {
   topP?: number;
   /** Sample from this many of the likeliest tokens; 0 turns it off. */
   topK?: number;
+  /** Sample only from tokens at least this part as likely as the likeliest, from 0 to 1; 0 turns it off. */
+  minP?: number;
   /** Whole, from 0 to 2^64 - 1. Absent means that the server draws one; {@link ChatResult.seed} says which. */
   seed?: number | bigint;
+  /** Makes tokens of prompt and answer less likely; above 0, at most 10; 1 turns it off. */
+  repetitionPenalty?: number;
+  /** Taken once from the logits of tokens that stand in the answer, from -2 to 2. */
+  presencePenalty?: number;
+  /** Taken from the logits of tokens that stand in the answer, as often as they do, from -2 to 2. */
+  frequencyPenalty?: number;
+  /** Added to the logits of token ids, from -100 to 100; at most 1,024 tokens. */
+  logitBias?: ReadonlyMap<number, number> | Readonly<Record<number, number>>;
+  /** Tokens that end the answer besides the model's own; at most 64. */
+  stopTokenIds?: readonly number[];
+  /** The answer does not end by itself before so many tokens. */
+  minTokens?: number;
+  /** The model's own ending tokens do not end the answer. */
+  ignoreEos?: boolean;
+  /** Tell how likely each token was, before any option; a number tells so many of the likeliest as well, at most 20. */
+  logprobs?: boolean | number;
+  /** What the answer is made of; absent means free text. Not together with tools. */
+  responseFormat?: Format;
+  /** Functions that the model may ask for, through its own chat template. At most 128. */
+  tools?: Tools;
+  /** Whether it does; "auto" when absent. */
+  toolChoice?: ToolChoice<NoInfer<Tools[number]["name"]>>;
+  /** Computed beginnings of prompts are shared among calls with the same salt, and only those. */
+  cacheSalt?: string;
+  /** Higher goes first, from -100 to 100; 0 when absent. */
+  priority?: number;
 }
 
 /** Token counts, of all choices together. */
@@ -51,147 +96,30 @@ export interface TokenUsage {
   cachedPromptTokens: number;
 }
 
-/** Why an answer ended: by itself or on a stop text, or because tokens ran out. */
-export type FinishReasonName = "stop" | "length" | "unspecified";
+/** Where the time of an answer went, as the server saw it, in milliseconds, and in how many steps. */
+export interface ChatTimings {
+  queueMs: number;
+  timeToFirstTokenMs: number;
+  totalMs: number;
+  tokensPerSecond: number;
+  /** Steps of the model that gave at least one token, of all choices. */
+  steps: number;
+  /** Tokens that were guessed from the text so far, and those of them that were right. The answer is the same without. */
+  draftedTokens: number;
+  acceptedTokens: number;
+}
 
-/** One answer. */
-export interface ChatResultChoice {
-  /** From 0 to n - 1. */
-  index: number;
+/** Why an answer ended: by itself or on a stop text, because tokens ran out, or to wait for results of tools. */
+export type FinishReasonName = "stop" | "length" | "tool_calls" | "unspecified";
+
+/** A token and how likely it was. */
+export interface TokenLogprob {
+  tokenId: number;
+  /** By itself; U+FFFD stands for bytes that are no whole character. */
   text: string;
-  /** The answer as a message, to be appended to the conversation. */
-  message: ChatTurn;
-  finishReason: FinishReasonName;
-  /** The stop text that ended it; absent when none did. */
-  stopText?: string;
-}
-
-/** A whole answer. `text`, `message`, `finishReason` and `stopText` are those of choice 0. */
-export interface ChatResult extends Omit<ChatResultChoice, "index"> {
-  /** "chatcmpl-" and the request id. */
-  id: string;
-  /** The model that answered. */
-  modelId: string;
-  /** When the request arrived at the server. */
-  createTime: Date;
-  /** All answers, by index. */
-  choices: ChatResultChoice[];
-  usage: TokenUsage;
-  /** Where the time went, as the server saw it, in milliseconds. */
-  timings: { queueMs: number; timeToFirstTokenMs: number; totalMs: number; tokensPerSecond: number };
-  /** The seed that was used: the same request with it gives the same answer. */
-  seed: bigint;
-  /** Every option as it was in force. */
-  options: GenerationOptions | undefined;
-}
-
-/**
- * The request for an input.
- *
- * @throws ApiError INVALID_ARGUMENT when a number cannot be sent as what it is.
- */
-export function toChatRequest(input: ChatInput): MessageInitShape<typeof StreamChatRequestSchema> {
-  const { model, messages, temperature, maxTokens, stop, n, topP, topK, seed } = input;
-  const violations: FieldViolation[] = [];
-  for (const [field, value] of Object.entries({ max_tokens: maxTokens, n, top_k: topK })) {
-    if (value !== undefined && !(Number.isInteger(value) && Math.abs(value) < 2 ** 31)) {
-      violations.push({ field: `options.${field}`, description: `${value} is not a whole number of 32 bits` });
-    }
-  }
-  if (
-    seed !== undefined &&
-    !(typeof seed === "bigint" ? seed >= 0n && seed < 2n ** 64n : Number.isSafeInteger(seed) && seed >= 0)
-  ) {
-    violations.push({
-      field: "options.seed",
-      description: `${seed} is not a whole number from 0 to 2^64 - 1; above 2^53 - 1 it must be a bigint`,
-    });
-  }
-  if (violations.length > 0) throw invalidFields(violations);
-  return {
-    model,
-    messages:
-      typeof messages === "string" ? [{ role: "user", content: messages }] : messages.map((turn) => ({ ...turn })),
-    options: {
-      temperature,
-      maxTokens,
-      stop: typeof stop === "string" ? [stop] : [...(stop ?? [])],
-      n,
-      topP,
-      topK,
-      seed: seed === undefined ? undefined : BigInt(seed),
-    },
-  };
-}
-
-/** The whole answer of a unary call. */
-export function fromChatResponse(response: ChatResponse): ChatResult {
-  const ends = response.choices.map(({ index, finishReason, stopText }) => ({ index, finishReason, stopText }));
-  const texts = new Map(response.choices.map(({ index, message }) => [index, message?.content ?? ""]));
-  return chatResult({ ...response, choices: ends }, texts);
-}
-
-/** The whole answer of a stream: its last message, and the text that came before, by index. */
-export function chatResult(
-  done: Pick<ChatDone, "id" | "modelId" | "createTime" | "usage" | "timings" | "options"> & {
-    choices: readonly { index: number; finishReason: FinishReason; stopText?: string | undefined }[];
-  },
-  texts: ReadonlyMap<number, string>,
-): ChatResult {
-  const choices = done.choices
-    .map(({ index, finishReason, stopText }): ChatResultChoice => {
-      const text = texts.get(index) ?? "";
-      const choice: ChatResultChoice = {
-        index,
-        text,
-        message: { role: "assistant", content: text },
-        finishReason: finishReasonName(finishReason),
-      };
-      return stopText === undefined ? choice : { ...choice, stopText };
-    })
-    .sort((a, b) => a.index - b.index);
-  const { index: _, ...first } = choices[0] ?? {
-    index: 0,
-    text: texts.get(0) ?? "",
-    message: { role: "assistant", content: texts.get(0) ?? "" },
-    finishReason: "unspecified" as const,
-  };
-  const { usage, timings } = done;
-  return {
-    ...first,
-    id: done.id,
-    modelId: done.modelId,
-    createTime: done.createTime ? timestampDate(done.createTime) : new Date(0),
-    choices,
-    usage: tokenUsage(usage),
-    timings: {
-      queueMs: timings?.queue ? durationMs(timings.queue) : 0,
-      timeToFirstTokenMs: timings?.timeToFirstToken ? durationMs(timings.timeToFirstToken) : 0,
-      totalMs: timings?.total ? durationMs(timings.total) : 0,
-      tokensPerSecond: timings?.tokensPerSecond ?? 0,
-    },
-    seed: done.options?.seed ?? 0n,
-    options: done.options,
-  };
-}
-
-/** Counts that are absent are 0. */
-export function tokenUsage(usage: Usage | undefined): TokenUsage {
-  return {
-    promptTokens: usage?.promptTokens ?? 0,
-    completionTokens: usage?.completionTokens ?? 0,
-    totalTokens: usage?.totalTokens ?? 0,
-    cachedPromptTokens: usage?.cachedPromptTokens ?? 0,
-  };
-}
-
-function finishReasonName(reason: FinishReason): FinishReasonName {
-  switch (reason) {
-    case FinishReason.STOP:
-      return "stop";
-    case FinishReason.LENGTH:
-      return "length";
-    default:
-      return "unspecified";
-  }
+  utf8: Uint8Array;
+  /** The natural logarithm of its probability. */
+  logprob: number;
+  /** The likeliest tokens at this place, the likeliest first; empty where none were asked for, and theirs is empty. */
+  top: TokenLogprob[];
 }

@@ -24,7 +24,7 @@ export interface ClientOptions {
   metadata?: MetadataInit;
   /** Most milliseconds for each unary call that says nothing itself. Streams have none of their own accord. */
   timeoutMs?: number;
-  /** How calls without side effects are tried again when the server is UNAVAILABLE; `false` turns it off. */
+  /** How calls without side effects are tried again when the server is UNAVAILABLE, and others if that is allowed; `false` turns it off. */
   retry?: false | Partial<RetryPolicy>;
   /** Pings while calls run, so that a dead connection is noticed: every 30 s, answered within 10 s; `false` turns it off. */
   keepalive?: false | { timeMs?: number; timeoutMs?: number };

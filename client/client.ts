@@ -15,9 +15,10 @@ import {
 } from "@modelwire/proto";
 import { serviceClient } from "./call.ts";
 import type { CallOptions } from "./call-options.ts";
+import { toChatRequest } from "./chat-request.ts";
+import { type ChatResult, fromChatResponse } from "./chat-result.ts";
 import { ChatStream } from "./chat-stream.ts";
-import type { ChatInput, ChatResult } from "./chat-types.ts";
-import { fromChatResponse, toChatRequest } from "./chat-types.ts";
+import type { ChatInput, JsonOf, ResponseFormat } from "./chat-types.ts";
 import type { ClientOptions } from "./client-options.ts";
 import { Connection } from "./connection.ts";
 import type { ModelInput, ModelOutput } from "./data.ts";
@@ -26,6 +27,7 @@ import { downloadModel } from "./download.ts";
 import { allPages } from "./pages.ts";
 import type { ModelOptions, ModelParams, ServedTextModel } from "./served-model.ts";
 import { servedModel } from "./served-model.ts";
+import type { CallOf, Tool } from "./tools.ts";
 import type { LogOptions } from "./upload.ts";
 import { uploadModel } from "./upload.ts";
 
@@ -48,9 +50,15 @@ export interface Models extends ServiceClient<typeof ModelService, CallOptions> 
 /** All methods of modelwire.inference.v1.ChatService, and two that read like a conversation. */
 export interface Chat extends ServiceClient<typeof ChatService, CallOptions> {
   /** The answer as it forms: `for await` over it gives text, `final()` the whole. */
-  stream(input: ChatInput, options?: CallOptions): ChatStream;
+  stream<const Format extends ResponseFormat | undefined, const Tools extends readonly Tool[] = readonly Tool[]>(
+    input: ChatInput<Format, Tools>,
+    options?: CallOptions,
+  ): ChatStream<JsonOf<Format>, CallOf<Tools[number]>>;
   /** The whole answer at once: the same tokens, in one message. */
-  complete(input: ChatInput, options?: CallOptions): Promise<ChatResult>;
+  complete<const Format extends ResponseFormat | undefined, const Tools extends readonly Tool[] = readonly Tool[]>(
+    input: ChatInput<Format, Tools>,
+    options?: CallOptions,
+  ): Promise<ChatResult<JsonOf<Format>, CallOf<Tools[number]>>>;
 }
 
 export interface ModelwireClient extends Disposable, AsyncDisposable {

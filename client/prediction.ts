@@ -5,8 +5,8 @@ import type { PredictResponse, StreamPredictResponse, TextDelta } from "@modelwi
 import { ApiError } from "@modelwire/proto";
 import type { TextPiece } from "./answer-stream.ts";
 import { AnswerStream } from "./answer-stream.ts";
+import { tokenUsage } from "./chat-result.ts";
 import type { TokenUsage } from "./chat-types.ts";
-import { tokenUsage } from "./chat-types.ts";
 import { fromDataOutput } from "./data-input.ts";
 
 /** A whole prediction. */

@@ -11,6 +11,11 @@ export interface RetryPolicy {
   initialBackoffMs: number;
   /** Most milliseconds between two attempts. 3,000 when absent. A server that asks for a longer wait is not asked again. */
   maxBackoffMs: number;
+  /**
+   * Try again, whatever the method, when the server is full or has too little time, and says after how long that is
+   * sensible: RESOURCE_EXHAUSTED with RetryInfo, which it sends before it has done anything. false when absent.
+   */
+  whenFull: boolean;
   /** From 0 to just under 1. Math.random when absent. */
   random: () => number;
   /** Milliseconds since 1970. Date.now when absent. */
@@ -38,8 +43,13 @@ export class Retry {
     this.#policy = { ...DEFAULTS, ...policy };
   }
 
+  /** What of a call is worth another attempt. @param safe whether it may be made twice without harm */
+  worth(safe: boolean): (error: unknown) => boolean {
+    return (error) => (safe && isUnavailable(error)) || (this.#policy.whenFull && isFull(error));
+  }
+
   /**
-   * Waits for the next attempt and says true; false means that the error stands: it is not UNAVAILABLE, attempts are
+   * Waits for the next attempt and says true; false means that the error stands: it is not worth another, attempts are
    * used up, or the wait would pass the deadline. The wait is drawn evenly from 0 to the back-off ("full jitter":
    * many clients that failed together do not come back together), and is never shorter than the server's RetryInfo.
    *
@@ -63,10 +73,16 @@ export function isUnavailable(error: unknown): boolean {
   return error instanceof ApiError && error.code === status.UNAVAILABLE;
 }
 
+/** The server refused before it did anything, and says when to come again. */
+function isFull(error: unknown): boolean {
+  return error instanceof ApiError && error.code === status.RESOURCE_EXHAUSTED && (error.retryAfterMs ?? 0) > 0;
+}
+
 const DEFAULTS: RetryPolicy = {
   maxAttempts: 4,
   initialBackoffMs: 100,
   maxBackoffMs: 3_000,
+  whenFull: false,
   random: Math.random,
   now: Date.now,
   sleep: (ms, signal) =>

@@ -2,6 +2,7 @@
 // wrote; it must never ask the server for them.
 import type { PredictionService, ServiceClient, Signature, SignatureService, TokenizerService } from "@modelwire/proto";
 import type { CallOptions } from "./call-options.ts";
+import { messageOf } from "./chat-request.ts";
 import type { ChatTurn } from "./chat-types.ts";
 import { InputColumns } from "./column-values.ts";
 import type { ModelInput, ModelOutput } from "./data.ts";
@@ -115,5 +116,5 @@ export function servedModel<Input, Output, Params>(
 
 function tokenSource(source: string | readonly ChatTurn[]) {
   if (typeof source === "string") return { case: "text" as const, value: source };
-  return { case: "conversation" as const, value: { messages: source.map((turn) => ({ ...turn })) } };
+  return { case: "conversation" as const, value: { messages: source.map(messageOf) } };
 }

@@ -64,6 +64,18 @@ test("only UNAVAILABLE is tried again", async () => {
   }
 });
 
+test("a full server is asked again when that is allowed, whatever the method, and only when it says after how long", async () => {
+  const full = (retryAfterMs?: number) => new ApiError("QUEUE_FULL", "full", { retryAfterMs });
+  for (const kind of ["unary", "unaryOnce", "serverStream"]) {
+    const { waits, policy } = recorded({ whenFull: true });
+    const { state, behaviour } = failing(full(300), full());
+    await using echo = await startEcho(behaviour, { retry: policy });
+    await expect(collect(echo.call(kind)(from("a")))).rejects.toMatchObject({ reason: "QUEUE_FULL" });
+    expect([state.calls, waits]).toEqual([2, [300]]);
+    expect(await collect(echo.call(kind)(from("a")))).toEqual(["a"]);
+  }
+});
+
 test("attempts end at maxAttempts with the last error; retry: false makes that one", async () => {
   const { state, behaviour } = failing(...Array.from({ length: 9 }, () => down()));
   await using echo = await startEcho(behaviour, { retry: recorded({ maxAttempts: 3 }).policy });
