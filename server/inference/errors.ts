@@ -2,7 +2,10 @@
 // threads as plain data. It knows no gRPC codes: services map reasons to them.
 
 import {
+  CacheTooSmallError,
   ContextOverflowError,
+  DeadlineExpiredError,
+  DeadlineUnreachableError,
   EngineClosedError,
   InvalidRequestError,
   LogitsError,
@@ -118,7 +121,27 @@ export function toInferenceError(error: unknown): InferenceError {
     return as("TEMPLATE_FAILED", { violations: [{ field: "messages", description: error.message }] });
   if (error instanceof TextTooLongError)
     return as("INVALID_OPTION", { violations: [{ field: "text", description: error.message }] });
-  if (error instanceof QueueFullError) return as("QUEUE_FULL", { metadata: { queue_limit: `${error.queueLimit}` } });
+  if (error instanceof QueueFullError)
+    return as("QUEUE_FULL", {
+      metadata: { queue_limit: `${error.queueLimit}`, retry_after_ms: whole(error.retryAfterMs) },
+    });
+  if (error instanceof DeadlineUnreachableError)
+    return as("DEADLINE_UNREACHABLE", {
+      metadata: {
+        estimate_ms: whole(error.estimateMs),
+        remaining_ms: whole(error.remainingMs),
+        retry_after_ms: whole(error.retryAfterMs),
+      },
+    });
+  if (error instanceof DeadlineExpiredError)
+    return as("DEADLINE_EXPIRED", { metadata: { generated_tokens: `${error.generatedTokens}` } });
+  if (error instanceof CacheTooSmallError) {
+    const { promptTokens, cacheTokens, maxTokens } = error;
+    const metadata = { prompt_tokens: `${promptTokens}`, cache_tokens: `${cacheTokens}` };
+    return as("CACHE_TOO_SMALL", {
+      metadata: maxTokens === undefined ? metadata : { ...metadata, max_tokens: `${maxTokens}` },
+    });
+  }
   if (error instanceof InvalidRequestError) return as("INVALID_OPTION", { violations: error.violations });
   if (error instanceof EngineClosedError) return as("MODEL_NOT_LOADED");
   if (error instanceof LogitsError || error instanceof OrtError) return as("MODEL_FAILED");
@@ -131,4 +154,8 @@ export function toInferenceError(error: unknown): InferenceError {
   }
   if (error instanceof Error) return as("INTERNAL");
   return new InferenceError("INTERNAL", `Something that is not an error was thrown: ${String(error)}`);
+}
+
+function whole(ms: number): string {
+  return `${Math.ceil(ms)}`;
 }

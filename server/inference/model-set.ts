@@ -90,7 +90,7 @@ export class ModelSet {
   stats(): { models: ModelStats[]; graphs: GraphStats[] } {
     return {
       models: [...this.#models.values()].map(({ thing: { info, engine } }) => {
-        return { key: info.key, ...engine.load, maxSequences: info.maxSequences };
+        return { key: info.key, ...engine.load, maxSequences: info.maxSequences, metrics: engine.metrics() };
       }),
       graphs: [...this.#graphs].map(([key, { users }]) => ({ key, running: users })),
     };

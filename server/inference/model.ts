@@ -1,7 +1,11 @@
 // A model folder in use: engine, tokenizer and chat template together. Opening collects what is wrong with any of them
 // before it gives up.
 
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { Engine, type EngineOptions } from "../decoder/engine.ts";
+import { violations as brokenInvariants, type EngineSnapshot } from "../decoder/invariants.ts";
+import { type ProbeResult, probeRunner } from "../decoder/probe.ts";
 import { ModelFolderError } from "../onnx/errors.ts";
 import type { SearchConfig } from "../onnx/genai-config.ts";
 import { type ModelFolder, openDecoderGraph, readModelFolder } from "../onnx/model-folder.ts";
@@ -47,30 +51,58 @@ export async function openModel(
   checkOptions(options);
   const { folder, tokenizer, template, warnings } = await readParts(path);
   const { runner, report } = await openRunner(runtime, folder, options, onProgress);
-  const { spec, maxSequences } = runner;
-  const info: ModelInfo = {
-    key,
-    folder: path,
-    contextLength: spec.contextLength,
-    vocabSize: spec.vocabSize,
-    eosIds: [...spec.eosIds],
-    modelType: folder.config.type,
-    maxSequences,
-    loadMs: performance.now() - started,
-    warnings: [...warnings, ...report.warnings],
-    defaults: defaultsOf(folder.config.search, spec.contextLength),
-    runner: report,
-    reproducible: true,
-    notReproducibleBecause: "",
-    cacheTokens: runner.room.blocks * runner.room.blockTokens,
-    memoryBytes: report.packedWeightsBytes + runner.room.blocks * runner.room.blockTokens * report.cacheBytesPerToken,
-    toolFormat: "",
-  };
-  return { info, engine: new Engine(runner, engineOptions(options)), tokenizer, template };
+  try {
+    const probe = await probeRunner(runner);
+    const { spec, maxSequences, room } = runner;
+    const cacheTokens = room.blocks * room.blockTokens;
+    const weights = Math.max(report.packedWeightsBytes, await folderBytes(path));
+    const info: ModelInfo = {
+      key,
+      folder: path,
+      contextLength: spec.contextLength,
+      vocabSize: spec.vocabSize,
+      eosIds: [...spec.eosIds],
+      modelType: folder.config.type,
+      maxSequences,
+      loadMs: performance.now() - started,
+      warnings: [...warnings, ...report.warnings],
+      defaults: defaultsOf(folder.config.search, spec.contextLength),
+      runner: report,
+      reproducible: probe.rowInvariant,
+      notReproducibleBecause: probe.rowInvariant ? "" : probe.detail,
+      cacheTokens,
+      memoryBytes: weights + cacheTokens * report.cacheBytesPerToken,
+      toolFormat: "",
+    };
+    return { info, engine: new Engine(runner, engineOptions(options, probe)), tokenizer, template };
+  } catch (error) {
+    await runner.dispose();
+    throw error;
+  }
 }
 
-function engineOptions({ queueLimit }: LoadOptions): EngineOptions {
-  return { ...(queueLimit !== undefined && { queueLimit }) };
+function engineOptions({ queueLimit, speculate, prefixCache }: LoadOptions, probe: ProbeResult): EngineOptions {
+  return {
+    ...(queueLimit !== undefined && { queueLimit }),
+    ...(speculate !== undefined && { speculate }),
+    ...(prefixCache !== undefined && { prefixCache }),
+    rowInvariant: probe.rowInvariant,
+    costs: probe,
+    ...(process.env.MODELWIRE_CHECK_INVARIANTS === "1" && { onStep: refuseViolations }),
+  };
+}
+
+/** For soaks: what must hold between steps is looked at before each, and the engine ends when it does not. */
+function refuseViolations(snapshot: EngineSnapshot): void {
+  const found = brokenInvariants(snapshot);
+  if (found.length > 0) throw new Error(`The engine's invariants do not hold: ${found.join("; ")}.`);
+}
+
+/** Of the files that lie in it, weights above all. */
+async function folderBytes(path: string): Promise<number> {
+  const entries = await readdir(path, { withFileTypes: true });
+  const sizes = entries.map(async (entry) => (entry.isDirectory() ? 0 : (await stat(join(path, entry.name))).size));
+  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
 }
 
 /** What would run which node of a folder's graph, and why. @throws InferenceError MODEL_INVALID */
@@ -163,9 +195,16 @@ function maxLength(search: SearchConfig, contextLength: number): { maxLength?: n
 }
 
 function checkOptions(options: LoadOptions): void {
-  const violations = (["threads", "maxSequences", "maxLength"] as const).flatMap((field) => {
+  const limits = {
+    threads: 1024,
+    maxSequences: 1024,
+    maxLength: 2 ** 31 - 1,
+    cacheTokens: 2 ** 40,
+    queueLimit: 2 ** 20,
+  };
+  const violations = (Object.keys(limits) as (keyof typeof limits)[]).flatMap((field) => {
     const value = options[field];
-    const limit = field === "maxLength" ? 2 ** 31 - 1 : 1024;
+    const limit = limits[field];
     if (value === undefined || (Number.isInteger(value) && value >= 1 && value <= limit)) return [];
     return [{ field, description: `must be an integer from 1 to ${limit}; found ${value}.` }];
   });

@@ -310,7 +310,7 @@ export interface ModelStats {
   /** Answers that wait for their turn. */
   readonly queued: number;
   readonly maxSequences: number;
-  readonly metrics?: EngineMetrics;
+  readonly metrics: EngineMetrics;
 }
 
 export interface GraphStats {
