@@ -1,6 +1,7 @@
 // The conversation at a terminal: a line in, an answer out as it forms. It must never know how an answer is made.
 import { createInterface } from "node:readline";
 import { ApiError } from "@modelwire/client";
+import { callLines, logprobText } from "./chat-views.ts";
 import type { Io } from "./command.ts";
 import type { Conversation } from "./conversation.ts";
 import { failureLines } from "./failure.ts";
@@ -58,6 +59,8 @@ export async function repl(conversation: Conversation, io: Io, { stats, terminal
     try {
       const result = await conversation.ask(question, (text) => say(printable(text)), { signal: answering.signal });
       say(result ? "\n" : " [stopped]\n");
+      if (result) for (const line of callLines(result)) say(`${printable(line)}\n`);
+      if (result) io.stderr.write(logprobText(result));
       if (result && stats) io.stderr.write(`${statsLine(result)}\n`);
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;

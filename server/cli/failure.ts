@@ -55,6 +55,12 @@ function adviceFor(error: ApiError): string | undefined {
       return "see its files: modelwire models files <model>";
     case "CONTEXT_OVERFLOW":
       return "ask for less with --max-tokens, or begin a new conversation (/reset)";
+    case "CACHE_TOO_SMALL":
+      return "ask for less with --max-tokens, or start the server with more --cache-tokens";
+    case "MODEL_MEMORY_FULL":
+      return "unload one that is not needed: modelwire models loaded, modelwire models unload <model>";
+    case "TOOLS_NOT_SUPPORTED":
+      return "take a model whose chat template knows tools, or leave --tools out";
     case "REQUEST_ID_REUSED":
       return "take another --request-id, or leave it out";
     case "DIGEST_MISMATCH":

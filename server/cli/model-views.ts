@@ -54,19 +54,38 @@ export function fileRows(files: readonly ModelFile[]): string[][] {
   return [["PATH", "SIZE", "SHA-256"], ...rows];
 }
 
-/** A table of loaded models, and below it what loading found worth saying. */
-export function loadedText(models: readonly LoadedModel[]): string {
+/** A table of loaded models, and below it what loading found worth saying. @param now for how long ago one was used */
+export function loadedText(models: readonly LoadedModel[], now = Date.now()): string {
   const rows = models.map((model) => [
     model.modelId,
     model.name,
-    // A plain ONNX model knows neither.
+    // A plain ONNX model knows no tokens.
     model.contextLength > 0 ? `${model.contextLength} tokens` : "",
-    model.maxSequences > 0 ? `${model.maxSequences} at a time` : "",
+    model.cacheTokens > 0n ? `${model.cacheTokens} tokens` : "",
+    model.memoryBytes > 0n ? size(model.memoryBytes) : "",
     model.runner ? runnerName(model.runner) : "",
+    atWork(model),
+    model.lastUsedTime ? ago(now - Number(timestampDate(model.lastUsedTime))) : "",
     model.loadTime ? duration(durationMs(model.loadTime)) : "",
   ]);
-  const warnings = models.flatMap((model) => model.warnings.map((warning) => `warning: ${printable(warning)}\n`));
-  return table([["MODEL ID", "NAME", "CONTEXT", "SEQUENCES", "RUNNER", "LOADED IN"], ...rows]) + warnings.join("");
+  const heads = ["MODEL ID", "NAME", "CONTEXT", "CACHE", "MEMORY", "RUNNER", "ANSWERS", "LAST USED", "LOADED IN"];
+  const remarks = models.flatMap((model) => [
+    ...model.warnings.map((warning) => `warning: ${warning}`),
+    ...(model.notReproducibleBecause ? [`${model.name} is not reproducible: ${model.notReproducibleBecause}`] : []),
+  ]);
+  return table([heads, ...rows]) + remarks.map((remark) => `${printable(remark)}\n`).join("");
+}
+
+/** "2 of 8, 3 waiting". */
+function atWork({ running, waiting, maxSequences }: LoadedModel): string {
+  if (maxSequences === 0) return "";
+  return `${running} of ${maxSequences}${waiting > 0 ? `, ${waiting} waiting` : ""}`;
+}
+
+function ago(ms: number): string {
+  const minutes = Math.floor(ms / 60_000);
+  if (minutes < 1) return "just now";
+  return minutes < 120 ? `${minutes} min ago` : `${Math.floor(minutes / 60)} h ago`;
 }
 
 /** What would run a model and why, and what of its graph runs where. @param nodes each node by its name, else how many */

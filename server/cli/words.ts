@@ -29,6 +29,7 @@ export function statsLine({ usage, timings, seed, finishReason }: ChatResult): s
     count(usage.completionTokens, "completion token"),
     `first token after ${duration(timings.timeToFirstTokenMs)}`,
     `${timings.tokensPerSecond.toFixed(1)} tokens/s`,
+    ...(timings.acceptedTokens > 0 ? [`${timings.acceptedTokens} of them guessed`] : []),
     `seed ${seed}`,
     ...(finishReason === "length" ? ["cut off at the token limit"] : []),
   ].join(", ");

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { cli, hasTerminals, start, startAtTerminal } from "./cli.ts";
+import { cli, hasTerminals, inside, start, startAtTerminal } from "./cli.ts";
 import { startFakeServer } from "./fake-server.ts";
 
 let server: Awaited<ReturnType<typeof startFakeServer>>;
@@ -76,6 +76,60 @@ test("chat --once prints the answer as it comes, without what could steer a term
     ],
     options: { temperature: 0, maxTokens: 8, topP: 0.5, topK: 3, stop: ["x", "y"] },
   });
+});
+
+test("chat sends every control, forms and tools from files, and --json prints all that comes back", async () => {
+  server.models.add("n", {});
+  const tools = join(folder, "tools.json");
+  const parameters = { type: "object", properties: {} };
+  await writeFile(tools, JSON.stringify([{ type: "function", function: { name: "now", parameters } }]));
+  const penalties = ["--repetition-penalty", "1.1", "--presence-penalty", "0.5", "--frequency-penalty=-0.5"];
+  const tokens = ["--logit-bias", "5=-100", "--logit-bias", "6=2.5", "--stop-token", "9", "--min-tokens", "1"];
+  const rest = ["--min-p", "0.1", "--n", "1", "--ignore-eos", "--logprobs", "1", "--salt", "s", "--priority=-3"];
+  const flags = [...penalties, ...tokens, ...rest, "--tools", tools, "--tool-choice", "now"];
+  const { code, stdout, stderr } = await inside(["chat", "n", "--once", "hi", "--json", ...flags], { env });
+  expect([code, stderr]).toEqual([0, ""]);
+  const [request] = server.requests;
+  expect(request).toMatchObject({ cacheSalt: "s", priority: -3, tools: [{ name: "now" }] });
+  expect(request?.tools[0]?.parametersJsonSchema).toBe(JSON.stringify(parameters));
+  expect(request?.toolChoice?.choice).toEqual({ case: "name", value: "now" });
+  expect(request?.options).toMatchObject({
+    ...{ repetitionPenalty: 1.1, presencePenalty: 0.5, frequencyPenalty: -0.5, minP: 0.1, n: 1, ignoreEos: true },
+    ...{ logitBias: { 5: -100, 6: 2.5 }, stopTokenIds: [9], minTokens: 1, logprobs: true, topLogprobs: 1 },
+  });
+  expect(JSON.parse(stdout)).toMatchObject({
+    choices: [
+      {
+        text: "1: hi\u001b[31m!",
+        toolCalls: [{ id: "call_1", name: "now", argumentsJson: "{}" }],
+        logprobs: [{ tokenId: 5, utf8: [104, 105], logprob: -0.25, top: [{ tokenId: 5 }] }],
+      },
+    ],
+    seed: "9",
+    options: { seed: "9" },
+  });
+});
+
+test("chat prints calls below the text, and log-probabilities as a table on stderr", async () => {
+  server.models.add("n", {});
+  const args = ["chat", "n", "--once", "hi", "--logprobs", "1", "--tools", '[{"name": "now"}]'];
+  const { stdout, stderr } = await inside(args, { env });
+  expect(stdout).toBe("1: hi[31m!\nnow({})\n");
+  expect(stderr).toBe('ID  TOKEN  LOGPROB  LIKELIEST\n5   "hi"   -0.250   "hi" -0.250\n');
+});
+
+test.each([
+  ["--json-schema", '{"type": "string"}', { case: "jsonSchema", value: '{"type": "string"}' }],
+  ["--regex", "a+", { case: "regex", value: "a+" }],
+  ["--grammar", "FILE", { case: "grammar", value: 'root ::= "a"' }],
+  ["--json-object", undefined, { case: "jsonObject", value: true }],
+])("chat %s says what the answer is made of", async (flag, value, format) => {
+  server.models.add("n", {});
+  const file = join(folder, "a.ebnf");
+  await writeFile(file, 'root ::= "a"');
+  const given = value === undefined ? [] : [value === "FILE" ? file : value];
+  expect((await inside(["chat", "n", "--once", "hi", flag, ...given], { env })).code).toBe(0);
+  expect(server.requests[0]?.responseFormat?.format).toEqual(format);
 });
 
 test("chat takes the question from its input when that is no terminal", async () => {
@@ -205,6 +259,9 @@ test("models load, loaded and unload", async () => {
   expect(load.stdout).toMatch(/m-1 .*one .*2048 tokens .*native \(avx2\) .*40 ms/);
   expect(load.stderr).toBe("packing weights 25% of 3.8 MiB\npacking weights 100% of 3.8 MiB\n");
   expect(JSON.parse((await cli(["models", "loaded", "--json"], { env })).stdout)).toMatchObject([{ modelId: "m-1" }]);
+  expect((await inside(["models", "loaded"], { env })).stdout).toMatch(
+    /^m-1 +one +16384 tokens +3\.0 GiB +2 of 8, 3 waiting +just now *\none is not reproducible: a batch of two/m,
+  );
   expect((await cli(["models", "unload", "one"], { env })).stdout).toBe("unloaded one\n");
   expect((await cli(["models", "loaded"], { env })).stdout).toContain("no model is loaded");
 });

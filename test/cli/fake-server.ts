@@ -1,5 +1,6 @@
 // A server for the command line to talk to: models in memory, and answers that say what was asked.
 import { once } from "node:events";
+import { timestampNow } from "@bufbuild/protobuf/wkt";
 import type {
   GenerationOptions,
   StreamChatRequest,
@@ -62,7 +63,13 @@ export async function startFakeServer() {
       loaded.delete(models.find(model).modelId);
       return {};
     },
-    listLoadedModels: async () => ({ models: [...loaded].map(([modelId, name]) => ({ modelId, name })) }),
+    listLoadedModels: async () => ({
+      models: [...loaded].map(([modelId, name]) => ({
+        ...{ modelId, name, maxSequences: 8, cacheTokens: 16_384n, memoryBytes: 3n << 30n, running: 2, waiting: 3 },
+        lastUsedTime: timestampNow(),
+        notReproducibleBecause: "a batch of two gives other bits",
+      })),
+    }),
   });
   server.add(ChatService, {
     async *streamChat(request: StreamChatRequest, { signal }: TestContext) {
@@ -77,6 +84,15 @@ export async function startFakeServer() {
       }
       for (const text of [`${request.messages.length}: `, last, "\u001b[31m!"]) {
         yield { event: { case: "delta" as const, value: { content: text } } };
+      }
+      if (request.tools.length > 0) {
+        const called = { index: 0, id: "call_1", name: request.tools[0]?.name ?? "", argumentsJson: "{}" };
+        yield { event: { case: "delta" as const, value: { toolCalls: [called] } } };
+      }
+      if (request.options?.logprobs) {
+        const token = { tokenId: 5, text: "hi", utf8: Buffer.from("hi"), logprob: -0.25 };
+        const logprobs = [{ ...token, top: [token] }];
+        yield { event: { case: "delta" as const, value: { tokenIds: [5], logprobs } } };
       }
       // An answer that never ends by itself.
       if (last === "forever" && !signal.aborted) await once(signal, "abort");
