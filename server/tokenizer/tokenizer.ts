@@ -9,6 +9,7 @@ import { join } from "node:path";
 import type { Tokenizer as Pipeline } from "@huggingface/tokenizers";
 import { type AddedToken, isControl, TokenFinder } from "./added-tokens.ts";
 import { TextTooLongError } from "./errors.ts";
+import { type PieceForm, pieceBytes, pieceForm } from "./token-bytes.ts";
 import { parseTokenizerFile, type TokenizerFile } from "./tokenizer-file.ts";
 import type { WordCuts } from "./word-cuts.ts";
 
@@ -40,6 +41,7 @@ export class Tokenizer {
   readonly #control: TokenFinder;
   /** UTF-16 units. */
   readonly #longestToken: number;
+  readonly #form: PieceForm | null;
 
   /** @throws TokenizerFileError */
   constructor(file: TokenizerFile, specialTokens: SpecialTokenNames) {
@@ -49,6 +51,7 @@ export class Tokenizer {
     this.#vocabulary = file.pipeline.model!.vocab;
     this.#ids = file.pipeline.model!.tokens_to_ids;
     this.#unknownId = file.pipeline.model!.unk_token_id;
+    this.#form = pieceForm(file.pipeline.decoder?.config ?? null);
     this.#longestToken = this.#vocabulary.reduce((longest, token) => Math.max(longest, token?.length ?? 0), 1);
     const named = new Set(Object.values(specialTokens));
     const added = file.addedTokens.map((token) => ({ ...token, control: isControl(token, named) }));
@@ -118,6 +121,24 @@ export class Tokenizer {
   /** The token as the vocabulary spells it. */
   token(id: number): string | undefined {
     return this.#added.get(id)?.content ?? this.#vocabulary[id];
+  }
+
+  /**
+   * The bytes that a token adds to a text, a control token those of its own spelling; none for an id without a token.
+   * Null where they depend on the tokens around it.
+   */
+  bytes(id: number): Uint8Array | null {
+    const added = this.#added.get(id);
+    if (added) return new TextEncoder().encode(added.content);
+    const piece = this.#vocabulary[id];
+    if (piece === undefined) return new Uint8Array();
+    return this.#form === null ? null : pieceBytes(piece, this.#form);
+  }
+
+  /** The id of an added token, such as a mark that opens a call of a tool. */
+  addedToken(content: string): number | undefined {
+    for (const [id, token] of this.#added) if (token.content === content) return id;
+    return undefined;
   }
 
   /** A section between tokens found in raw text: normalised, split once more, merged. */
