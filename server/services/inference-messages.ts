@@ -38,42 +38,24 @@ export function optionsInForce(o: GenerateOptions): MessageInitShape<typeof Gene
   };
 }
 
-/** What the server knows of a loaded model besides what the worker told when it was loaded. */
-export interface ModelLife {
-  readonly lastUsedAt?: Date;
-  /** Answers in the making, and those that wait for a place. */
-  readonly running?: number;
-  readonly waiting?: number;
-}
-
-export function loadedModel({
-  kind,
-  info,
-  name,
-  lastUsedAt,
-  running,
-  waiting,
-}: InMemory & ModelLife): MessageInitShape<typeof LoadedModelSchema> {
-  const { key: modelId, loadMs, warnings } = info;
+export function loadedModel(model: InMemory): MessageInitShape<typeof LoadedModelSchema> {
+  const { name, lastUsedAt, memoryBytes, running, waiting } = model;
+  const { key: modelId, loadMs, warnings } = model.info;
   const common = {
-    ...{ modelId, name, loadTime: durationOf(loadMs), warnings: [...warnings] },
-    ...(lastUsedAt && { lastUsedTime: timestampFromDate(lastUsedAt) }),
-    ...{ running, waiting },
+    ...{ modelId, name, loadTime: durationOf(loadMs), warnings: [...warnings], running, waiting },
+    lastUsedTime: timestampFromDate(lastUsedAt),
+    memoryBytes: BigInt(memoryBytes),
   };
-  if (kind === "onnx") return { ...common, engine: ModelEngine.GRAPH };
-  const { contextLength, vocabSize, maxSequences, defaults, reproducible, notReproducibleBecause } = info;
+  if (model.kind === "onnx") return { ...common, engine: ModelEngine.GRAPH };
+  const { contextLength, vocabSize, maxSequences, defaults, reproducible, notReproducibleBecause } = model.info;
   const { temperature, topK, topP, repetitionPenalty } = defaults;
   return {
     ...common,
     engine: ModelEngine.DECODER,
-    contextLength,
-    vocabSize,
-    maxSequences,
+    ...{ contextLength, vocabSize, maxSequences, reproducible, notReproducibleBecause },
     defaults: optionsInForce({ temperature, topK, topP, repetitionPenalty }),
-    runner: runnerMessage(info.runner),
-    ...{ reproducible, notReproducibleBecause },
-    cacheTokens: BigInt(info.cacheTokens),
-    memoryBytes: BigInt(info.memoryBytes),
+    runner: runnerMessage(model.info.runner),
+    cacheTokens: BigInt(model.info.cacheTokens),
   };
 }
 
