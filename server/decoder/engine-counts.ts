@@ -7,6 +7,7 @@ import type { Sequence } from "./sequence.ts";
 export class EngineCounts {
   #steps = 0;
   #promptTokens = 0;
+  #answeredPromptTokens = 0;
   #generatedTokens = 0;
   #prefixQueriedTokens = 0;
   #prefixFoundTokens = 0;
@@ -71,16 +72,16 @@ export class EngineCounts {
   /** A sequence got `tokens` new ones. */
   generated(sequence: Sequence, tokens: number, nowMs: number): void {
     this.#generatedTokens += tokens;
-    for (let i = 0; i < tokens; i++) {
-      if (Number.isNaN(sequence.firstTokenAtMs)) {
-        sequence.firstTokenAtMs = nowMs;
-        this.#prefill.observe((nowMs - sequence.startedAtMs) / 1000);
-        this.#timeToFirstToken.observe((nowMs - sequence.standing.askedAtMs) / 1000);
-      } else {
-        this.#interToken.observe((nowMs - sequence.lastTokenAtMs) / 1000);
-      }
-      sequence.lastTokenAtMs = nowMs;
+    if (tokens === 0) return;
+    if (Number.isNaN(sequence.firstTokenAtMs)) {
+      sequence.firstTokenAtMs = nowMs;
+      this.#answeredPromptTokens += sequence.promptLength;
+      this.#prefill.observe((nowMs - sequence.startedAtMs) / 1000);
+      this.#timeToFirstToken.observe((nowMs - sequence.standing.askedAtMs) / 1000);
+    } else {
+      this.#interToken.observe((nowMs - sequence.lastTokenAtMs) / 1000);
     }
+    sequence.lastTokenAtMs = nowMs;
   }
 
   ended(sequence: Sequence, outcome: RequestOutcome, nowMs: number): void {
@@ -104,6 +105,7 @@ export class EngineCounts {
       ...now,
       steps: this.#steps,
       promptTokens: this.#promptTokens,
+      answeredPromptTokens: this.#answeredPromptTokens,
       generatedTokens: this.#generatedTokens,
       prefixQueriedTokens: this.#prefixQueriedTokens,
       prefixFoundTokens: this.#prefixFoundTokens,

@@ -45,7 +45,10 @@ export interface EngineMetrics {
   readonly cacheTokensIdle: number;
   // Counted.
   readonly steps: number;
+  /** Prompt tokens that were computed, again after a sequence gave up its place. */
   readonly promptTokens: number;
+  /** Prompt tokens of answers that got their first token, those found in the cache included. */
+  readonly answeredPromptTokens: number;
   readonly generatedTokens: number;
   /** Prompt tokens that were looked up in what is cached, and that were found. */
   readonly prefixQueriedTokens: number;
@@ -62,6 +65,7 @@ export interface EngineMetrics {
   readonly prefillSeconds: HistogramData;
   readonly decodeSeconds: HistogramData;
   readonly timeToFirstTokenSeconds: HistogramData;
+  /** Between two steps that gave an answer tokens, however many. */
   readonly interTokenSeconds: HistogramData;
   readonly requestSeconds: HistogramData;
   readonly requestPromptTokens: HistogramData;
