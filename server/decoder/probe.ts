@@ -61,7 +61,7 @@ class Probe {
   }
 
   async run(): Promise<ProbeResult> {
-    const { spec, maxSequences, room } = this.#runner;
+    const { spec, maxSequences, maxTokens, room } = this.#runner;
     const end = this.#text.length;
     const prompt = end - tailLength;
     const most = Math.min(mostSequences, maxSequences, Math.floor(room.free / Math.ceil(end / room.blockTokens)));
@@ -71,7 +71,7 @@ class Probe {
     await this.#timed(part(first, 0, 1)); // the pages of the weights come into memory
     const singles = [await this.#timed(part(first, 1, 2))];
     const chunks: number[] = [];
-    const step = Math.min(this.#runner.maxTokens, prompt - 2);
+    const step = Math.min(maxTokens, prompt - 2);
     for (let from = 2; from < prompt; from += step)
       chunks.push(await this.#timed(part(first, from, Math.min(from + step, prompt))));
     for (let from = prompt; from < end; from++) singles.push(await this.#timed(part(first, from, from + 1)));
@@ -87,8 +87,8 @@ class Probe {
     await this.#compare(`single tokens of ${last.length} sequences at once`, last);
     const [second = first] = others;
     if (second !== first) this.#runner.copyPrefix(first, second, prompt);
-    await this.#compare("several tokens at once", [part(second, prompt, end)]);
-    const cut = part(second, 0, spec.allLogits ? otherCut : 2);
+    await this.#compare("several tokens at once", [part(second, prompt, Math.min(end, prompt + maxTokens))]);
+    const cut = part(second, 0, Math.min(maxTokens, spec.allLogits ? otherCut : 2));
     await this.#compare("a prompt that is cut elsewhere", second === first ? [cut] : [cut, part(first, end - 1, end)]);
 
     const stepMs = median(singles);
