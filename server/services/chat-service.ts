@@ -21,8 +21,8 @@ import { type PrefixScope, standingOf } from "./standing.ts";
 
 /** @param prefixScope among whom computed beginnings of prompts are shared; default "shared" */
 export function chatService(
-  loader: ModelLoader,
-  host: InferenceHost,
+  loader: Pick<ModelLoader, "load">,
+  host: Pick<InferenceHost, "generate">,
   { prefixScope = "shared" }: { prefixScope?: PrefixScope } = {},
 ): ServiceHandlers<typeof ChatService, CallContext> {
   async function* stream(
