@@ -12,7 +12,7 @@ import { startService } from "./service.mjs";
 const files = ["model.onnx", "model.onnx.data", "genai_config.json"];
 
 /** What a service needs on its disk: a store with the model, which `remove` takes away. */
-export async function logModel({ onnx, packed }, threads) {
+export async function logModel({ onnx, packed }, { threads, cacheTokens }) {
   const work = mkdtempSync(join(tmpdir(), "modelwire-bench-"));
   try {
     const [folder, store] = [join(work, "model"), join(work, "store")];
@@ -20,7 +20,8 @@ export async function logModel({ onnx, packed }, threads) {
     for (const file of files) linkOrCopy(join(onnx, file), join(folder, file));
     writeTokenizer(folder, phi3Mini);
     mkdirSync(store);
-    const flags = ["--threads", String(threads), "--max-sequences", "16", "--packed-weights", packed];
+    const settings = { threads, "max-sequences": 16, "cache-tokens": cacheTokens, "packed-weights": packed };
+    const flags = Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
     const service = await startService(store, flags);
     const client = createClient(service.address);
     try {
@@ -37,7 +38,7 @@ export async function logModel({ onnx, packed }, threads) {
   }
 }
 
-/** Starts the service and loads the model. `facts.loadMs` is from the start of the process on. */
+/** Starts the service and loads the model. `facts.startMs` is from the start of the process on. */
 export async function startServiceSide({ store, flags, modelId }) {
   const started = performance.now();
   const service = await startService(store, flags);
@@ -52,11 +53,11 @@ class ServiceSide {
   #client;
   #modelId;
 
-  constructor(service, client, { modelId, runner }, loadMs) {
+  constructor(service, client, { modelId, runner }, startMs) {
     this.#service = service;
     this.#client = client;
     this.#modelId = modelId;
-    this.facts = { loadMs, version: `Modelwire through gRPC, ${runner.kernels}` };
+    this.facts = { startMs, version: `Modelwire through gRPC, ${runner.kernels}` };
   }
 
   get pid() {

@@ -18,6 +18,9 @@ export const sides = {
   "node loop": { process: "node loop" },
 };
 
+/** Tokens that a cache of ours may hold: what has been computed stays in it until others need the room. */
+const cacheTokens = 16_384;
+
 export const ours = "modelwire";
 export const llama = ["llama auto", "llama off", "llama q8"];
 
@@ -102,7 +105,7 @@ export class Sides {
     if (key === ours) {
       if (!this.#logged) {
         const started = performance.now();
-        this.#logged = await logModel({ onnx, packed }, this.#threads);
+        this.#logged = await logModel({ onnx, packed }, { threads: this.#threads, cacheTokens });
         tell(key, "the model is in its store", started);
         // The first load may pack the weights, which the next ones find.
         await (await startServiceSide(this.#logged)).stop();
@@ -116,7 +119,7 @@ export class Sides {
     if (key === "genai") return await start(python, "genai.py", { model: onnx });
     if (key === "llama") return await start(process.execPath, "llama.mjs", { model: gguf, module });
     if (key === "node loop") return await start(process.execPath, "node-loop.mjs", { model: onnx });
-    return await start(process.execPath, "engine.mjs", { model: onnx, packed });
+    return await start(process.execPath, "engine.mjs", { model: onnx, packed, cacheTokens });
   }
 }
 

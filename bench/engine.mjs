@@ -62,10 +62,14 @@ export async function main(args) {
   const sides = new Sides(pathsOf(values), Number(values.threads));
   const started = performance.now();
   const run = { sides, quick: values.quick, peers: !values.ours, figures: [], memory: {}, starts: {} };
+  // Who breaks it off does not want 5 GB of temporary files.
+  const leave = () => sides.stopAll().finally(() => process.exit(1));
+  for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, leave);
   try {
     for (const part of parts.filter((one) => asked.includes(one))) await measure[part](run);
     report(run, footprint(run));
   } finally {
+    for (const signal of ["SIGINT", "SIGTERM"]) process.off(signal, leave);
     await sides.stopAll();
   }
   const minutes = ((performance.now() - started) / 60_000).toFixed(0);
@@ -95,7 +99,7 @@ const measure = {
   async overhead(run) {
     const { sides, quick } = run;
     const sizes = quick
-      ? { 1: { rounds: 7, steps: 16 }, 8: { rounds: 4, steps: 14 } }
+      ? { 1: { rounds: 7, steps: 16 }, 8: { rounds: 4, steps: 20 } }
       : { 1: { rounds: 20, steps: 24 }, 8: { rounds: 12, steps: 24 } };
     for (const [batch, size] of Object.entries(sizes)) report(run, await overhead(sides, Number(batch), size));
   },
@@ -147,7 +151,7 @@ const measure = {
       const { process: key } = known[name];
       const side = await sides.side(name);
       run.memory[key] = await sides.memory(name);
-      run.starts[key] = side.startMs;
+      run.starts[key] = side.facts.startMs ?? side.startMs;
       if (name === "genai engine") await sides.stop(name);
     };
     report(run, await ragged(sides, load, [ours, ...peers], played));
@@ -184,8 +188,8 @@ function footprint({ memory, starts }) {
 
 function report(run, figures) {
   run.figures.push(...figures);
-  for (const one of figures)
-    console.log(figuresTable([one], Object.keys(one.sides)).split("\n").toSpliced(1, 1).join("\n"));
+  const names = new Set(figures.flatMap((one) => Object.keys(one.sides)));
+  if (figures.length > 0) console.log(`${figuresTable(figures, [...names])}\n`);
 }
 
 /** Tables of the result, by the beginnings of the ids of their figures. */

@@ -231,7 +231,7 @@ const crowd = await open("crowd", [
   "--cache-tokens",
   "6144",
   "--max-queue",
-  "28",
+  "40",
   "--metrics-port",
   `${port}`,
 ]);

@@ -29,11 +29,12 @@ export function exitCode(rows) {
   return rows.length > 0 && rows.every(({ holds }) => holds) ? 0 : 1;
 }
 
-/** The table of bars as Markdown. */
+/** The table of bars as Markdown. Where several sides are ours, each says which it is. */
 export function barsTable(rows) {
+  const several = new Set(rows.flatMap(({ ours }) => (ours ? [ours.side] : []))).size > 1;
   const cells = rows.map(({ figure, unit, ours, peer, ratio, bar, holds, note }) => [
     figure,
-    ours ? spread(ours, unit) : "none",
+    ours ? `${spread(ours, unit)}${several ? ` (${ours.side})` : ""}` : "none",
     peer ? `${spread(peer, unit)} (${peer.side})` : "",
     ratio === null ? "" : `${ratio.toFixed(2)} ×`,
     bar.atLeast === undefined ? `at most ${quantity(bar.atMost, unit)}` : `${bar.atLeast} ×`,

@@ -1,15 +1,16 @@
 // Our own side of `npm run bench -- engine` without a service around it: the runner alone, and the engine over it, both on
 // the same mapped weights, one measurement per line:
-//   node bench/peers/engine.mjs '{"model": FOLDER, "threads": N, "packed": FOLDER}'
+//   node bench/peers/engine.mjs '{"model": FOLDER, "threads": N, "packed": FOLDER, "cacheTokens": N}'
 import { Engine } from "../../server/dist/decoder/engine.js";
+import { probeRunner } from "../../server/dist/decoder/probe.js";
 import { readModelFolder } from "../../server/dist/onnx/model-folder.js";
 import { openRunner } from "../../server/dist/onnx/open-runner.js";
 import { Runtime } from "../../server/dist/onnx/runtime.js";
 import { disableTelemetry } from "../../server/dist/onnx/telemetry.js";
 import { answerLines, prompt } from "./answer-lines.mjs";
-import { ScriptedRunner, withoutGuesses } from "./scripted-runner.mjs";
+import { ScriptedRunner } from "./scripted-runner.mjs";
 
-const { model: folder, threads, packed } = JSON.parse(process.argv[2]);
+const { model: folder, threads, packed, cacheTokens } = JSON.parse(process.argv[2]);
 const greedy = { temperature: 0, topK: 1, topP: 1, seed: 1n, ignoreEos: true };
 /** Of a text that repeats its prompt: the prompt is so many passages, and the answer says them again in another order. */
 const passages = { count: 8, tokens: 24, between: 3 };
@@ -41,7 +42,7 @@ await answerLines(
     },
 
     async play(_, { load }) {
-      const engine = await once("engine", async () => new Engine((await open()).runner));
+      const { engine } = await once("engine", () => openEngine());
       return await play(engine, load);
     },
 
@@ -51,10 +52,9 @@ await answerLines(
      * `guesses`: whether the engine may guess tokens ahead.
      */
     async scripted(_, { text, guesses, n, seed }) {
-      const { engine, runner } = await once(`scripted ${guesses}`, async () => {
-        const scripted = new ScriptedRunner((await open()).runner);
-        return { engine: new Engine(guesses ? scripted : withoutGuesses(scripted)), runner: scripted };
-      });
+      const { engine, runner } = await once(`scripted ${guesses}`, () =>
+        openEngine({ speculate: guesses }, (real) => new ScriptedRunner(real)),
+      );
       const [question, answer] = text === "random" ? random(n, seed) : repeating(n, seed);
       runner.script = [...question, ...answer];
       const { times } = await play(engine, [{ at: 0, prompt: question, n }]);
@@ -129,12 +129,20 @@ function bare() {
   return once("bare", open);
 }
 
+/** An engine as the service makes it, over a runner of its own. */
+async function openEngine(options = {}, around = (real) => real) {
+  const { runner: real } = await open();
+  const probe = await probeRunner(real);
+  const runner = around(real);
+  return { engine: new Engine(runner, { rowInvariant: probe.rowInvariant, costs: probe, ...options }), runner };
+}
+
 async function once(name, make) {
   if (!opened.has(name)) opened.set(name, await make());
   return opened.get(name);
 }
 
 async function open() {
-  const options = { runner: "native", packedWeightsFolder: packed, threads, maxSequences: 16 };
+  const options = { runner: "native", packedWeightsFolder: packed, threads, maxSequences: 16, cacheTokens };
   return await openRunner(runtime, await readModelFolder(folder), options);
 }

@@ -73,14 +73,3 @@ export class ScriptedRunner {
     await this.#runner.dispose();
   }
 }
-
-/** The same runner, except that it gives the logits of a last token only: an engine over it cannot check guesses. */
-export function withoutGuesses(runner) {
-  return new Proxy(runner, {
-    get(target, name) {
-      const value = target[name];
-      if (name === "spec") return { ...value, allLogits: false };
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
-}

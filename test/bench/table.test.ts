@@ -70,6 +70,19 @@ describe("a bar on ours alone", () => {
   });
 });
 
+test("the table of bars says which side of ours it is where there are several", () => {
+  const figures = [figure({ native: at(100), other: at(90), "peer auto": at(300) })];
+  expect(barsTable(judge([bar, most], figures))).not.toContain("(native)");
+  expect(
+    barsTable(judge([bar, { ...most, ours: "other" }], figures))
+      .split("\n")
+      .slice(2),
+  ).toEqual([
+    "| a figure | 100 ms (native) | 300 ms (peer auto) | 3.00 × | 2 × | holds |",
+    "| a figure | 90.0 ms (other) |  |  | at most 500 ms | holds |",
+  ]);
+});
+
 describe("the exit code", () => {
   test("is 0 only when every bar holds, and 1 when there is none", () => {
     const figures = [figure({ native: at(100), "peer auto": at(300) })];
