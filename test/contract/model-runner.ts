@@ -264,6 +264,64 @@ export function modelRunnerContract({ name, open, close, recorded, sameBits, bro
       runner.release(sequence);
     });
 
+    test("checks several tokens of several sequences at once, beside single ones and a prompt", async () => {
+      if (!runner.spec.allLogits) return;
+      const { vocabSize } = runner.spec;
+      const counts = [3, 1, 4, 20];
+      const texts = counts.map((count, i) => cycle(prompts, 30 + count, 7 * i));
+      const expected: number[][] = [];
+      for (const [i, text] of texts.entries()) {
+        const sequence = runner.allocate()!;
+        await feed(runner, sequence, text.slice(0, 30), 0);
+        const rows: number[] = [];
+        for (let at = 30; at < text.length; at++) rows.push(argmax(await feed(runner, sequence, [text[at]!], at)));
+        expected.push(i === 3 ? rows.slice(-1) : rows);
+        runner.release(sequence);
+      }
+      const sequences = texts.map(() => runner.allocate()!);
+      for (const [i, sequence] of sequences.entries()) await feed(runner, sequence, texts[i]!.slice(0, 30), 0);
+      const answers = await runner.forward(
+        sequences.map((sequence, i) => {
+          const tokens = Int32Array.from(texts[i]!.slice(30));
+          return { sequence, tokens, position: 30, wantsLogits: i === 3 ? "last" : "all" };
+        }),
+      );
+      const rowsOf = (logits: Float32Array) =>
+        Array.from({ length: logits.length / vocabSize }, (_, row) =>
+          argmax(logits.subarray(row * vocabSize, (row + 1) * vocabSize)),
+        );
+      expect(answers.map((logits) => rowsOf(logits!))).toEqual(expected);
+      for (const sequence of sequences) runner.release(sequence);
+    });
+
+    test("computes some of its sequences while others rest, in any turn, as each alone", async () => {
+      const texts = [9, 40, 3, 70].map((length, i) => cycle(prompts, length, 5 * i));
+      const expected: number[][] = [];
+      for (const text of texts) expected.push(await alone(runner, text, 16));
+      const rows = texts.map((text) => ({ sequence: runner.allocate()!, text: [...text], ids: [] as number[] }));
+      for (const { sequence, text } of rows) await feed(runner, sequence, text.slice(0, -1), 0);
+      for (const turn of [[0, 3], [1, 2], [2, 0], [0, 1, 3], [2], [3, 1]])
+        for (let step = 0; step < 4; step++) {
+          const taking = turn.map((i) => rows[i]!);
+          const answers = await runner.forward(
+            taking.map(({ sequence, text }) => {
+              return { sequence, tokens: Int32Array.of(text.at(-1)!), position: text.length - 1, wantsLogits: "last" };
+            }),
+          );
+          for (const [i, { text, ids }] of taking.entries()) {
+            ids.push(argmax(answers[i]!));
+            text.push(ids.at(-1)!);
+          }
+        }
+      for (const [i, { ids }] of rows.entries()) {
+        const eos = ids.findIndex((id) => runner.spec.eosIds.includes(id));
+        const answer = (eos < 0 ? ids : ids.slice(0, eos)).slice(0, 16);
+        expect(answer, `sequence ${i}`).toEqual(expected[i]!.slice(0, answer.length));
+        expect(ids.length).toBeGreaterThanOrEqual(12);
+      }
+      for (const { sequence } of rows) runner.release(sequence);
+    });
+
     test("gives no logits to an entry that wants none", async () => {
       const sequence = runner.allocate()!;
       const tokens = Int32Array.from(prompts[0]!);

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { expect, test } from "vitest";
 import { openStockRunner, readModelFolder } from "../../server/onnx/model-folder.ts";
 import { Runtime } from "../../server/onnx/runtime.ts";
 import { modelRunnerContract } from "../contract/model-runner.ts";
@@ -55,3 +56,25 @@ function contract(
     recorded: { origin, cases: cases.map(({ prompt_ids, ids }) => ({ prompt: prompt_ids, ids })) },
   });
 }
+
+test("a stock runner copies no beginning for which there is no room, and leaves the other sequence as it was", async () => {
+  const runtime = new Runtime();
+  const folder = await readModelFolder(path("../fixtures/onnx/tiny-int4"));
+  const runner = await openStockRunner(runtime, folder, { maxSequences: 3, cacheTokens: 128 });
+  expect(runner.room).toEqual({ blockTokens: 32, blocks: 4, free: 4 });
+  const [from, to] = [runner.allocate()!, runner.allocate()!];
+  const tokens = Int32Array.from({ length: 70 }, (_, i) => 5 + i);
+  const single = { sequence: to, tokens: tokens.slice(0, 1), position: 5, wantsLogits: "last" } as const;
+  await runner.forward([
+    { sequence: from, tokens, position: 0, wantsLogits: "none" },
+    { sequence: to, tokens: tokens.slice(0, 5), position: 0, wantsLogits: "none" },
+  ]);
+  const [expected] = (await runner.forward([single])).map((row) => row!.slice());
+  expect(runner.room.free).toBe(0);
+  expect(() => runner.copyPrefix(from, to, 33)).toThrow(RangeError);
+  expect((await runner.forward([single]))[0]).toEqual(expected);
+  runner.copyPrefix(from, to, 32);
+  expect(runner.room.free).toBe(0);
+  await runner.dispose();
+  runtime.close();
+});
