@@ -10,6 +10,8 @@ import {
 } from "@modelwire/proto";
 import type { Logger } from "pino";
 import type { HostStats, InferenceHost, LoadOptions } from "./inference/host.ts";
+import type { MetricsSources } from "./metrics/metrics.ts";
+import type { CallWatcher } from "./rpc/call-watcher.ts";
 import { RpcServer } from "./rpc/server.ts";
 import { chatService } from "./services/chat-service.ts";
 import { LastKnown } from "./services/last-known.ts";
@@ -36,6 +38,8 @@ export interface AppDeps {
   maxMessageBytes?: number;
   maxConcurrentStreams?: number;
   reflection?: boolean;
+  /** Who looks on while calls are answered. */
+  watchers?: readonly CallWatcher[];
 }
 
 export interface App {
@@ -45,6 +49,8 @@ export interface App {
   listen(address: string, credentials: ServerCredentials): Promise<number>;
   /** Stops taking calls, lets the running ones finish for at most `graceMs`. @returns how many were cut off. */
   drain(graceMs: number): Promise<number>;
+  /** Whom to ask for figures. */
+  readonly figures: MetricsSources;
 }
 
 /** How long the inference thread has to tell how it is; loading a model keeps it busy. */
@@ -69,5 +75,6 @@ export function buildApp({ store, host, log, load = {}, life = {}, prefixScope, 
     },
     listen: (address, credentials) => server.listen(address, credentials),
     drain: (graceMs) => server.drain(graceMs),
+    figures: { host: () => stats.get(), memory: () => models.figures() },
   };
 }

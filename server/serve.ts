@@ -1,5 +1,6 @@
 // The process: opens the store, starts the worker, listens, and takes all of it down again in order.
 import { readFile } from "node:fs/promises";
+import { createRequire } from "node:module";
 import { isIPv6 } from "node:net";
 import { ServerCredentials } from "@grpc/grpc-js";
 import { invalidFields } from "@modelwire/proto";
@@ -7,12 +8,19 @@ import { destination, type Logger, pino } from "pino";
 import { buildApp } from "./app.ts";
 import type { Config } from "./config.ts";
 import { createInferenceHost, type LoadOptions } from "./inference/host.ts";
+import { type MetricsEndpoint, serveMetrics } from "./metrics/endpoint.ts";
+import { Metrics } from "./metrics/metrics.ts";
 import { fromInference } from "./services/inference-errors.ts";
 import { openModelStore } from "./store/open.ts";
+
+/** Of this package, found by its name, so that it is the same from the sources and from dist. */
+const { version } = createRequire(import.meta.url)("modelwire/package.json") as { version: string };
 
 export interface RunningServer {
   /** host:port that it listens on. */
   readonly address: string;
+  /** host:port of /metrics; undefined when it is not served. */
+  readonly metricsAddress: string | undefined;
   /** Stops taking calls, lets the running ones finish within the grace time, frees everything. Safe to call again. */
   drain(): Promise<void>;
   /** Resolves when drain() is through. */
@@ -36,29 +44,45 @@ export async function startServer(config: Config, deps: { log?: Logger } = {}): 
   const store = await openModelStore(config.storeRoot, log, { keptBytes: config.maxModelBytes });
   const host = createInferenceHost();
   const { maxMessageBytes, maxConcurrentStreams, maxModelBytes, reflection, prefixCache } = config;
+  const metrics = config.metrics && new Metrics(version);
   const app = buildApp({
     ...{ store, host, log, maxModelBytes, maxMessageBytes, maxConcurrentStreams, reflection },
+    watchers: metrics ? [metrics.watcher] : [],
     load: loadOptions(config),
     life: { memoryBytes: config.modelMemoryBytes, keepAliveMs: config.keepAliveMs },
     prefixScope: prefixCache === "caller" ? "caller" : "shared",
   });
+  metrics?.observe(app.figures);
+  let takesCalls = false;
+  let endpoint: MetricsEndpoint | undefined;
   const release = async () => {
     await host.close();
     await store.close();
+    // Last: until then somebody may want to know what keeps it.
+    await endpoint?.close();
   };
   const hostname = isIPv6(config.host) ? `[${config.host}]` : config.host;
   let port: number;
   try {
     // Before the port opens: on a platform without the native library nothing could be logged or served.
     await host.start().catch((error) => Promise.reject(fromInference(error)));
+    if (metrics && config.metrics)
+      endpoint = await serveMetrics(
+        config.metrics,
+        metrics,
+        () => takesCalls,
+        (err) => log.error({ err }, "a scrape failed"),
+      );
     await app.keep(config.load);
     port = await app.listen(`${hostname}:${config.port}`, credentials);
+    takesCalls = true;
   } catch (error) {
     await release();
     throw error;
   }
   const address = `${hostname}:${port}`;
-  log.info({ address, tls: config.tls !== undefined, store: config.storeRoot }, "serving");
+  const metricsAddress = endpoint?.address;
+  log.info({ address, tls: config.tls !== undefined, store: config.storeRoot, metricsAddress }, "serving");
   let finish = () => {};
   const closed = new Promise<void>((resolve) => {
     finish = resolve;
@@ -66,6 +90,7 @@ export async function startServer(config: Config, deps: { log?: Logger } = {}): 
   let draining: Promise<void> | undefined;
   const stop = async () => {
     log.info({ graceMs: config.graceMs }, "draining");
+    takesCalls = false;
     const cutOff = await app.drain(config.graceMs);
     await release();
     log.info({ cutOff }, "stopped");
@@ -73,6 +98,7 @@ export async function startServer(config: Config, deps: { log?: Logger } = {}): 
   };
   return {
     address,
+    metricsAddress,
     closed,
     drain: () => {
       draining ??= stop();

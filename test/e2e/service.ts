@@ -14,6 +14,8 @@ const CLI = fileURLToPath(new URL("../../server/dist/cli/main.js", import.meta.u
 export interface Service {
   client: ModelwireClient;
   address: string;
+  /** Of /metrics; "" without the flag. */
+  metricsAddress: string;
   store: string;
   /** Stops it and removes what it kept. */
   close(): Promise<void>;
@@ -35,6 +37,7 @@ export async function startService(flags: readonly string[] = []): Promise<Servi
   return {
     client,
     address: server.address,
+    metricsAddress: server.metricsAddress ?? "",
     store,
     async close() {
       client.close();
