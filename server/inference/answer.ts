@@ -62,7 +62,7 @@ export class Answer {
   }
 
   #logprob(id: number, logprob: number): TokenLogprob {
-    const text = this.#tokenizer.decode([id]);
-    return { id, text, bytes: new TextEncoder().encode(text), logprob };
+    const bytes = this.#tokenizer.bytes(id) ?? new TextEncoder().encode(this.#tokenizer.decode([id]));
+    return { id, text: new TextDecoder().decode(bytes), bytes, logprob };
   }
 }

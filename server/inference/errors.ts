@@ -11,6 +11,7 @@ import {
   LogitsError,
   QueueFullError,
 } from "../decoder/errors.ts";
+import { AmbiguousGrammarError } from "../grammar/errors.ts";
 import { GraphInputError, ModelFolderError, OrtError, RuntimeUnavailableError } from "../onnx/errors.ts";
 import {
   TemplateFailedError,
@@ -144,6 +145,8 @@ export function toInferenceError(error: unknown): InferenceError {
   }
   if (error instanceof InvalidRequestError) return as("INVALID_OPTION", { violations: error.violations });
   if (error instanceof EngineClosedError) return as("MODEL_NOT_LOADED");
+  if (error instanceof AmbiguousGrammarError)
+    return as("INVALID_FORMAT", { violations: [{ field: "response_format", description: error.message }] });
   if (error instanceof LogitsError || error instanceof OrtError) return as("MODEL_FAILED");
   if (error instanceof ContextOverflowError) {
     const { promptTokens, contextLength, maxTokens } = error;

@@ -9,6 +9,7 @@ import type { TokenEvent } from "../decoder/sequence.ts";
 import { TextTooLongError } from "../tokenizer/errors.ts";
 import { Answer, type AnswerPiece } from "./answer.ts";
 import { InferenceError } from "./errors.ts";
+import type { Format } from "./formats.ts";
 import type { LoadedModel } from "./model.ts";
 import { answerRoom, invalidOptions, resolveOptions, sequenceOptions } from "./resolve-options.ts";
 import { Timing } from "./timing.ts";
@@ -28,13 +29,14 @@ export async function* generateText(
   const { engine, tokenizer, info } = model;
   const wanted = resolveOptions(request, info);
   const ids = promptIds(model, request);
+  const format = model.formats.of(request);
   const seed = request.options.seed ?? randomSeed();
   const maxTokens = request.options.maxTokens ?? answerRoom(info, ids.length);
   const options: ResolvedOptions = { ...wanted, maxTokens: maxTokens ?? 0 };
 
   setMaxListeners(0, signal); // every answer listens to it
   const input = { ids, options: sequenceOptions(wanted, seed, maxTokens), ...standing(request) };
-  const readers = startAnswers(engine, input, options.n, signal);
+  const readers = startAnswers(engine, input, format, options.n, signal);
   // What goes on with a text keeps the space between the two, as in onnxruntime-genai, control tokens between them or not.
   const before = "prompt" in request ? ids.filter((id) => !tokenizer.isHidden(id)) : [];
   const answers = readers.map((_, index) => new Answer(index, tokenizer, options.stop, before));
@@ -96,12 +98,19 @@ function promptIds(model: LoadedModel, request: GenerateRequest): number[] {
 type Reader = ReturnType<Engine["generate"]>;
 
 /** All or none: a queue that takes only some of the answers takes none. */
-function startAnswers(engine: Engine, input: GenerateInput, count: number, signal: AbortSignal): Reader[] {
+function startAnswers(
+  engine: Engine,
+  input: GenerateInput,
+  format: Format | undefined,
+  count: number,
+  signal: AbortSignal,
+): Reader[] {
   const readers: Reader[] = [];
   try {
     for (let index = 0; index < count; index++) {
       const options = { ...input.options, seed: answerSeed(input.options.seed, index) };
-      readers.push(engine.generate({ ...input, options }, signal));
+      const constraint = format && { constraint: format.start() };
+      readers.push(engine.generate({ ...input, ...constraint, options }, signal));
     }
     return readers;
   } catch (error) {

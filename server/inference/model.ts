@@ -15,6 +15,7 @@ import { ChatTemplate } from "../tokenizer/chat-template.ts";
 import { TemplateMissingError, TokenizerFileError } from "../tokenizer/errors.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { InferenceError, toInferenceError, type Violation } from "./errors.ts";
+import { Formats } from "./formats.ts";
 import type {
   FolderReport,
   GenerationDefaults,
@@ -30,6 +31,7 @@ export interface LoadedModel {
   readonly tokenizer: Tokenizer;
   /** Null when the folder has none: it can be loaded, but not chatted with. */
   readonly template: ChatTemplate | null;
+  readonly formats: Formats;
 }
 
 interface FolderParts {
@@ -74,7 +76,8 @@ export async function openModel(
       memoryBytes: weights + cacheTokens * report.cacheBytesPerToken,
       toolFormat: "",
     };
-    return { info, engine: new Engine(runner, engineOptions(options, probe)), tokenizer, template };
+    const formats = new Formats(tokenizer, spec);
+    return { info, engine: new Engine(runner, engineOptions(options, probe)), tokenizer, template, formats };
   } catch (error) {
     await runner.dispose();
     throw error;
