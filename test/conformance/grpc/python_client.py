@@ -37,8 +37,22 @@ def main(address, model):
         whole = chat(body, timeout=60)["choices"][0]["message"]["content"]
         check(whole == text, "the unary answer is the streamed one")
 
+        options = {"temperature": 0, "maxTokens": 12, "minP": 0.1, "repetitionPenalty": 1.1, "logitBias": {"5": -100},
+                   "stopTokenIds": [7], "minTokens": 2, "logprobs": True, "topLogprobs": 2, "seed": 3}
+        controlled = {**body, "options": options, "cacheSalt": "python", "priority": 5}
+        answer = chat(controlled, timeout=60)
+        choice = answer["choices"][0]
+        check(len(choice["logprobs"]) == answer["usage"]["completionTokens"], "a log-probability for every token")
+        check(all(len(place["top"]) == 2 for place in choice["logprobs"]), "and the two likeliest of each place")
+        # Whole numbers of 64 bits are texts in protobuf's JSON.
+        in_force = {name: answer["options"].get(name) for name in options}
+        check(in_force == {**options, "seed": "3"}, f"the options are told as they were in force: {in_force}")
+        pieces = [event["delta"] for event in stream(controlled, timeout=60) if "delta" in event]
+        tokens = [place["tokenId"] for piece in pieces for place in piece.get("logprobs", [])]
+        check(tokens == [place["tokenId"] for place in choice["logprobs"]], "streamed, they are the same tokens")
+
         try:
-            list(stream({"model": model, "messages": [], "options": {"n": 99}}, timeout=10))
+            list(stream({"model": model, "messages": [], "options": {"n": 99, "minP": 2}}, timeout=10))
             check(False, "a wrong request is refused")
         except grpc.RpcError as error:
             status = rpc_status.from_call(error)
@@ -48,7 +62,7 @@ def main(address, model):
                 for message in (info, bad):
                     detail.Unpack(message)
             check((info.domain, info.reason) == ("modelwire", "INVALID_FIELD"), "ErrorInfo has domain and reason")
-            check([v.field for v in bad.field_violations] == ["messages", "options.n"], "BadRequest lists every violation")
+            check([v.field for v in bad.field_violations] == ["messages", "options.n", "options.min_p"], "BadRequest lists every violation")
 
 
 if __name__ == "__main__":
