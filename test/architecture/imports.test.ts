@@ -20,7 +20,8 @@ const MAY: Record<string, string[]> = {
   "server/store": ["proto", "server/mlmodel"],
   "server/onnx": [],
   "server/decoder": ["server/onnx"],
-  "server/tokenizer": [],
+  // In which form a model calls tools, as what an answer is made of.
+  "server/tokenizer": ["server/grammar/output-format.ts"],
   // A grammar becomes what the decoder asks about tokens.
   "server/grammar": ["server/decoder/constraint.ts"],
   "server/inference": ["server/onnx", "server/decoder", "server/tokenizer", "server/grammar"],
