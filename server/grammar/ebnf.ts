@@ -167,7 +167,7 @@ class EbnfReader {
 
   #characters(source: string): { character: string; escaped: boolean }[] {
     const form = /\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|u\{([0-9a-fA-F]{1,6})\}|(.))|(.)/gsu;
-    return [...source.matchAll(form)].map(([, x, u, U, braced, escape, plain]) => {
+    return [...source.matchAll(form)].map(([, x, u, U, braced, named, plain]) => {
       if (plain !== undefined) return { character: plain, escaped: false };
       const digits = x ?? u ?? U ?? braced;
       const code = digits === undefined ? undefined : Number.parseInt(digits, 16);
@@ -176,9 +176,9 @@ class EbnfReader {
       }
       if (code !== undefined) return { character: String.fromCodePoint(code), escaped: true };
       const controls: Readonly<Record<string, string>> = { n: "\n", r: "\r", t: "\t", f: "\f", v: "\v", "0": "\0" };
-      const known = controls[escape!];
-      if (known === undefined && /[A-Za-z0-9]/.test(escape!)) this.#refuse(`has \\${escape}, which is unknown here.`);
-      return { character: known ?? escape!, escaped: true };
+      const known = controls[named!];
+      if (known === undefined && /[A-Za-z0-9]/.test(named!)) this.#refuse(`has \\${named}, which is unknown here.`);
+      return { character: known ?? named!, escaped: true };
     });
   }
 

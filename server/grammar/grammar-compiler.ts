@@ -49,7 +49,7 @@ export class GrammarCompiler {
 
   #compile(format: OutputFormat, afterText: boolean): CompiledGrammar {
     const grammar = checkGrammar(grammarOf(format));
-    const free = format.type === "calls" && format.free;
+    const free = format.type === "calls" && format.free !== undefined;
     const automaton =
       this.#vocabulary.dropsFirstBlank && !afterText && !free ? behindBlank(grammar) : buildAutomaton(grammar);
     const recognizer = new Recognizer(automaton);

@@ -1,13 +1,14 @@
 // What an answer can be asked to be made of, as plain data, and the grammar of each.
 
 import { readEbnf } from "./ebnf.ts";
-import { InvalidGrammarError } from "./errors.ts";
+import { InvalidGrammarError, type Violation } from "./errors.ts";
 import {
   choice,
   complement,
   type Expression,
   empty,
   type Grammar,
+  nothing,
   optional,
   repeat,
   rule,
@@ -22,9 +23,26 @@ import { readRegex } from "./regex.ts";
 /** One call as it is written: `begin`, JSON that fits the schema, `end`. */
 export interface CallForm {
   readonly begin: string;
-  /** JSON Schema of the arguments, parsed; undefined for any object. */
-  readonly schema?: unknown;
+  /** JSON Schema of the arguments as JSON text; absent: any object. */
+  readonly schema?: string;
   readonly end: string;
+}
+
+/** Calls of tools: one of `open`, a call, more with `between` before each, `close`; and all of it again behind `next`. */
+export interface CallsFormat {
+  readonly type: "calls";
+  readonly open: readonly string[];
+  readonly calls: readonly CallForm[];
+  /** Absent: one call within `open` and `close`. */
+  readonly between?: string;
+  readonly close: string;
+  /** Absent: all of it once. */
+  readonly next?: string;
+  /**
+   * The answer may be text instead, or text with calls in it. `mark` is what every `open` begins with, and what stands in
+   * no text; where it is "", an answer that begins as a call does is a call and nothing else. Absent: there is no text.
+   */
+  readonly free?: { readonly mark: string };
 }
 
 export type OutputFormat =
@@ -35,26 +53,7 @@ export type OutputFormat =
   | { readonly type: "regex"; readonly pattern: string }
   /** EBNF with the rule `root`. */
   | { readonly type: "grammar"; readonly grammar: string }
-  /**
-   * Calls of tools: `open`, calls with `between` them, `close`; and again, `between` them, where `many` says so. With
-   * `free` text may stand before, between and after, in which none of the `marks` occurs; a mark begins what `open` and a
-   * call's `begin` are together, and what follows it is a call.
-   */
-  | {
-      readonly type: "calls";
-      readonly open: string;
-      readonly calls: readonly CallForm[];
-      readonly between: string;
-      readonly close: string;
-      /** Calls within one `open` and `close`. */
-      readonly several: boolean;
-      /** `open` and `close` more than once. */
-      readonly many: boolean;
-      readonly free: boolean;
-      readonly marks: readonly string[];
-      /** With `free`: calls are either the whole answer or not there. */
-      readonly alone: boolean;
-    };
+  | CallsFormat;
 
 /** Longest source, in characters. */
 export const maxSource = 64 << 10;
@@ -90,33 +89,52 @@ function parsed(source: string): unknown {
   }
 }
 
-function callsGrammar(format: OutputFormat & { type: "calls" }): Grammar {
+function callsGrammar({ open, calls, between, close, next, free }: CallsFormat): Grammar {
   const rules = new Map(jsonRules);
-  const calls = format.calls.map(({ begin, schema, end }, i) => {
-    const { root, rules: own } = schema === undefined ? { root: anyObject, rules: jsonRules } : readJsonSchema(schema);
-    // Rules of a schema are named by their places in it.
-    const names = new Map([...own.keys()].filter((name) => !jsonRules.has(name)).map((name) => [name, `${i} ${name}`]));
-    for (const [name, own_] of names) rules.set(own_, renamed(own.get(name)!, names));
-    return sequence(text(begin), renamed(root, names), text(end));
+  const problems: Violation[] = [];
+  const written = calls.map(({ begin, schema, end }, i) => {
+    try {
+      const own =
+        schema === undefined ? { root: anyObject, rules: jsonRules } : readJsonSchema(parsed(bounded(schema)));
+      return sequence(text(begin), adopt(own, `tool ${i}: `, rules), text(end));
+    } catch (error) {
+      if (!(error instanceof InvalidGrammarError)) throw error;
+      problems.push(
+        ...error.violations.map(({ field, description }) => ({ field: `tools[${i}].parameters${field}`, description })),
+      );
+      return nothing;
+    }
   });
-  rules.set("call", choice(...calls));
+  if (problems.length > 0) throw new InvalidGrammarError(problems);
+  rules.set("call", choice(...written));
   const call = rule("call");
-  const more = format.several ? repeat(sequence(text(format.between), call), 0, Infinity) : empty;
-  rules.set("calls", sequence(text(format.open), call, more, text(format.close)));
+  const more = between === undefined ? empty : repeat(sequence(text(between), call), 0, Infinity);
+  rules.set("calls", sequence(choice(...open.map(text)), call, more, text(close)));
   const block = rule("calls");
-  const again = (between: Expression) => (format.many ? repeat(sequence(between, block), 0, Infinity) : empty);
-  if (!format.free) return { root: sequence(block, again(format.several ? empty : text(format.between))), rules };
-  const free: Expression = { type: "without", marks: format.marks };
-  const root = format.alone
-    ? choice(unlessBegun(format), sequence(block, again(text(format.between))))
-    : sequence(free, format.many ? repeat(sequence(block, free), 0, Infinity) : choice(empty, sequence(block, free)));
-  return { root, rules };
+  if (free && free.mark !== "") {
+    const prose: Expression = { type: "without", marks: [free.mark] };
+    // Of calls that come once, nothing comes behind them.
+    return {
+      root: sequence(prose, next === undefined ? optional(block) : repeat(sequence(block, prose), 0, Infinity)),
+      rules,
+    };
+  }
+  const all = next === undefined ? block : sequence(block, repeat(sequence(text(next), block), 0, Infinity));
+  return { root: free ? choice(proseUnlikeCalls(open, calls), all) : all, rules };
 }
 
 /** No text, or one that begins neither with a blank nor as a call does. */
-function unlessBegun({ open, calls }: OutputFormat & { type: "calls" }): Expression {
-  const first = complement([...calls.map(({ begin }) => only([...(open + begin)][0]!)), [0, 0x20]]);
-  return optional(sequence(set(...first), { type: "without", marks: [] }));
+function proseUnlikeCalls(open: readonly string[], calls: readonly CallForm[]): Expression {
+  const begins = open.flatMap((before) => calls.map(({ begin }) => only([...(before + begin)][0]!)));
+  const first = set(...complement([...begins, [0, 0x20]]));
+  return optional(sequence(first, { type: "without", marks: [] }));
+}
+
+/** Takes the rules of one grammar into another's, under names of their own. @returns its beginning */
+function adopt({ root, rules }: Grammar, prefix: string, into: Map<string, Expression>): Expression {
+  const names = new Map([...rules.keys()].filter((name) => !jsonRules.has(name)).map((name) => [name, prefix + name]));
+  for (const [name, own] of names) into.set(own, renamed(rules.get(name)!, names));
+  return renamed(root, names);
 }
 
 function renamed(expression: Expression, names: ReadonlyMap<string, string>): Expression {

@@ -124,8 +124,8 @@ class RegexReader {
       case ".":
         return set(...complement(lineEnds));
       case "\\": {
-        const escape = this.#escape(false);
-        return typeof escape === "string" ? text(escape) : set(...escape);
+        const escaped = this.#escape(false);
+        return typeof escaped === "string" ? text(escaped) : set(...escaped);
       }
       case "^":
       case "$":

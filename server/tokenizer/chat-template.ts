@@ -7,10 +7,25 @@ import { Template } from "@huggingface/jinja";
 import { renderBounded } from "./bounded-template.ts";
 import { TemplateFailedError, TemplateInvalidError, TemplateMissingError } from "./errors.ts";
 
+/** As Hugging Face hands messages to templates. */
 export interface TemplateMessage {
   readonly role: string;
   readonly content: string;
   readonly name?: string;
+  readonly tool_calls?: readonly {
+    readonly id: string;
+    readonly type: "function";
+    readonly function: { readonly name: string; readonly arguments: unknown };
+  }[];
+  readonly tool_call_id?: string;
+  /** Of a template that takes the tools from a message: their list as JSON text. */
+  readonly tools?: string;
+}
+
+/** As Hugging Face hands tools to templates. */
+export interface TemplateTool {
+  readonly type: "function";
+  readonly function: { readonly name: string; readonly description: string; readonly parameters: unknown };
 }
 
 const maxTemplateLength = 256 * 1024; // characters; the longest in use are about a tenth of it
@@ -54,11 +69,16 @@ export class ChatTemplate {
 
   /**
    * @param variables further names for the template, such as bos_token
+   * @param tools null, as Hugging Face says it, where there are none
    * @throws TemplateFailedError with the template's own message, e.g. when it refuses a role
    */
-  render(messages: readonly TemplateMessage[], variables: Readonly<Record<string, unknown>> = {}): string {
+  render(
+    messages: readonly TemplateMessage[],
+    variables: Readonly<Record<string, unknown>> = {},
+    tools: readonly TemplateTool[] | null = null,
+  ): string {
     try {
-      return renderBounded(this.#template, { ...variables, messages, add_generation_prompt: true });
+      return renderBounded(this.#template, { ...variables, messages, tools, add_generation_prompt: true });
     } catch (error) {
       throw new TemplateFailedError(
         `The chat template of the model refuses these messages: ${(error as Error).message}`,
