@@ -7,6 +7,7 @@ const questions = ["capitals", "followups", "unknown", "other"].flatMap((name) =
   JSON.parse(file(`models/tiny-phi3/eval/${name}.json`)).map(({ messages }) => messages),
 );
 const prose = `${file("README.md")}\n${file("docs/architecture.md")}`.replace(/\s+/g, " ");
+const words = [...new Set(prose.split(/[^A-Za-z]+/))];
 /** Beginnings that many requests share, of about 20, 150 and 450 tokens. */
 const systems = [60, 400, 1200].map(
   (length, i) => `You are a friendly assistant. ${prose.slice(i * 3000, i * 3000 + length)}`,
@@ -73,7 +74,7 @@ export function requestOf(seed, number, model, formatted) {
     ...sampling(random),
     ...ending(random),
     ...(form && { responseFormat: form.format, maxTokens: 60, minTokens: undefined, ignoreEos: undefined, stop: [] }),
-    ...(random.chance(0.25) && { logprobs: random.one([true, 1, 5]) }),
+    ...(random.chance(0.5) && { logprobs: random.one([true, 1, 5]) }),
     ...(random.chance(0.15) && { n: random.whole(2, 3) }),
     ...(random.chance(0.2) && { priority: random.whole(-3, 3) }),
     cacheSalt: random.one(["", "", "one", "two"]),
@@ -92,6 +93,11 @@ function conversation(random) {
     const from = random.whole(0, prose.length - 3200);
     return [{ role: "user", content: `${prose.slice(from, from + random.whole(300, 3000))}\nWhat does it say?` }];
   }
+  // Words without sense leave the model unsure, so that a wrong number anywhere makes another token.
+  if (random.chance(0.4)) {
+    const said = Array.from({ length: random.whole(4, 60) }, () => random.one(words)).join(" ");
+    return [{ role: "user", content: said }];
+  }
   return question;
 }
 
@@ -99,7 +105,7 @@ function sampling(random) {
   if (random.chance(0.4))
     return { temperature: 0, ...(random.chance(0.2) && { repetitionPenalty: random.real(1.01, 1.4) }) };
   return {
-    temperature: random.one([0.5, 0.8, 1, 1.5]),
+    temperature: random.one([0.7, 1, 1.5, 3]),
     seed: random.whole(0, 1e9),
     ...(random.chance(0.3) && { topK: random.whole(2, 80) }),
     ...(random.chance(0.4) && { topP: random.real(0.3, 0.99) }),
@@ -119,7 +125,7 @@ function ending(random) {
     ...(random.chance(0.1) && { stopTokenIds: [random.whole(100, 2000), random.whole(100, 2000)] }),
     ...(random.chance(0.15) && { minTokens: random.whole(0, maxTokens) }),
     // Answers that go on and on run in circles, which is what guessing ahead is made for.
-    ...(random.chance(0.2) && { ignoreEos: true }),
+    ...(random.chance(0.3) && { ignoreEos: true }),
   };
 }
 

@@ -298,17 +298,21 @@ try {
 
   const again = performance.now();
   const asked = new Map();
-  for (const one of played) {
-    if (!one.answer.whole && one.answer.choices.size === 0) continue;
-    const input = { ...one.input, model: alone.loaded.modelId };
-    const key = JSON.stringify(input);
-    if (!asked.has(key) && asked.size >= mostAlone) continue;
-    if (!asked.has(key))
-      asked.set(key, one.answer.folded ? await fold(alone.clients[0], input) : await ask(alone.clients[0], input, {}));
-    const answer = asked.get(key);
-    if (values.only !== undefined) console.log(input, one.answer.choices, answer.choices);
-    compare(one, answer);
-  }
+  const left = played.filter(({ answer }) => answer.whole || answer.choices.size > 0);
+  // Several wait for the one place, so that it is never empty.
+  const asker = async () => {
+    for (let one = left.pop(); one; one = left.pop()) {
+      const input = { ...one.input, model: alone.loaded.modelId };
+      const key = JSON.stringify([input, one.answer.folded]);
+      if (!asked.has(key) && asked.size >= mostAlone) continue;
+      if (!asked.has(key))
+        asked.set(key, one.answer.folded ? fold(alone.clients[0], input) : ask(alone.clients[0], input, {}));
+      const answer = await asked.get(key);
+      if (values.only !== undefined) console.log(input, one.answer.choices, answer.choices);
+      compare(one, answer);
+    }
+  };
+  await Promise.all(Array.from({ length: 4 }, asker));
   console.log(`${asked.size} asked again, alone, in ${((performance.now() - again) / 1000).toFixed(0)} s`);
 } finally {
   await crowd.close();
