@@ -59,12 +59,17 @@ export interface ModelRunner {
    * Appends every entry to its sequence, one entry per sequence.
    * @returns per entry null ("none"), [vocabSize] ("last") or [count × vocabSize] ("all") logits in float32. They are
    *   views of the runner's memory: the caller may write over them, and they are valid until the next call of any method.
-   * @throws RangeError when fewer blocks are free than the entries need together; RunTerminatedError after `terminate()`. After any error positions below `position` are as they were, so that
-   *   the same batch may be given again.
+   * @throws RangeError when fewer blocks are free than the entries need together, and nothing has changed then;
+   *   RunTerminatedError after `terminate()`. After any error positions below `position` are as they were, so that the same
+   *   batch may be given again.
    */
   forward(batch: readonly BatchEntry[]): Promise<readonly (Float32Array | null)[]>;
 
-  /** Makes the first `length` positions of `to` those of `from`; what it had is forgotten. Not during `forward`. @throws RangeError when too few blocks are free */
+  /**
+   * Makes the first `length` positions of `to` those of `from`; what it had is forgotten. Takes at most one block where
+   * blocks are shared. Not during `forward`.
+   * @throws RangeError when too few blocks are free, and nothing has changed then
+   */
   copyPrefix(from: CacheHandle, to: CacheHandle, length: number): void;
 
   /** Gives the place back. Not during `forward`. Idempotent. */
