@@ -62,19 +62,10 @@ export class Lineup {
   /** Gives places to those whose turn it is, and takes them from those that must give way. */
   shareOut(nowMs: number): void {
     for (;;) {
-      const next = this.#fairness.next(
-        this.waiting.filter((sequence) => !this.#options.isPaused(sequence)),
-        nowMs,
-      );
-      if (!next) return;
-      const placeless = this.running.length >= this.#options.maxRunning;
-      if (!placeless && this.#options.fits(next, this.running)) {
-        this.#place(next, nowMs);
-        continue;
-      }
-      const yielding = this.#yieldsTo(next, nowMs, placeless);
-      if (!yielding) return;
-      this.park(yielding);
+      const turn = this.#nextTurn(nowMs);
+      if (!turn) return;
+      for (const sequence of turn.yielding) this.park(sequence);
+      this.#place(turn.next, nowMs);
     }
   }
 
@@ -111,23 +102,53 @@ export class Lineup {
   }
 
   /**
-   * Who gives its place to `next`: one whose reader is behind, so that a slow reader slows only itself, however many there are;
-   * one that is less urgent than `next` was from the beginning; one of a caller that has at least two more places. So nobody
-   * who gives way can have it back at once.
+   * Who gets a place, and who gives one up for it. Where the first in turn cannot have one, one of another caller or priority
+   * may, for which others give way; but nobody goes past one that the cache has no room for.
    */
-  #yieldsTo(next: Sequence, nowMs: number, placeless: boolean): Sequence | undefined {
+  #nextTurn(nowMs: number): { next: Sequence; yielding: Sequence[] } | undefined {
+    let ready = this.waiting.filter((sequence) => !this.#options.isPaused(sequence));
+    for (;;) {
+      const next = this.#fairness.next(ready, nowMs);
+      if (!next) return undefined;
+      const yielding = this.#yieldingTo(next, nowMs);
+      if (yielding) return { next, yielding };
+      if (this.running.length < this.#options.maxRunning) return undefined;
+      ready = ready.filter(({ caller, priority }) => caller !== next.caller || priority !== next.priority);
+    }
+  }
+
+  /** As few as must give their places up for `next`; undefined when even so there is none for it. */
+  #yieldingTo(next: Sequence, nowMs: number): Sequence[] | undefined {
     const parked = this.waiting.filter((sequence) => sequence.recompute > 0).length;
-    if (parked >= this.#options.queueLimit) return undefined; // memory stays bounded
-    const paused = this.running.find(this.#options.isPaused);
+    const yielding: Sequence[] = [];
+    for (let staying = this.running; ; ) {
+      const placeless = staying.length >= this.#options.maxRunning;
+      if (!placeless && this.#options.fits(next, staying)) return yielding;
+      if (parked + yielding.length >= this.#options.queueLimit) return undefined; // memory stays bounded
+      const leaving = this.#leavesFor(next, staying, placeless, nowMs);
+      if (!leaving) return undefined;
+      yielding.push(leaving);
+      staying = staying.filter((sequence) => sequence !== leaving);
+    }
+  }
+
+  /**
+   * Of those that run, one whose reader is behind, so that a slow reader slows only itself, however many there are; else one
+   * that is less urgent than `next` was from the beginning; else, of a place, one of the caller that has most, at least two
+   * more than that of `next`. Each takes the sum of priorities up or the callers nearer to each other: so places do not go
+   * round in circles.
+   */
+  #leavesFor(next: Sequence, staying: readonly Sequence[], placeless: boolean, nowMs: number): Sequence | undefined {
+    const paused = staying.find(this.#options.isPaused);
     if (paused) return paused;
-    const yielding = [...this.running].sort((a, b) => this.#byNeed(a, b, nowMs));
-    const [least] = yielding;
+    const byNeed = [...staying].sort((a, b) => this.#byNeed(a, b, nowMs));
+    const [least] = byNeed;
     if (least && this.#fairness.urgency(least, nowMs) < next.priority) return least;
     if (!placeless) return undefined;
     const places = new Map<string, number>();
-    for (const { caller } of this.running) places.set(caller, (places.get(caller) ?? 0) + 1);
+    for (const { caller } of staying) places.set(caller, (places.get(caller) ?? 0) + 1);
     const more = ({ caller }: Sequence) => places.get(caller)! - (places.get(next.caller) ?? 0);
-    return yielding
+    return byNeed
       .filter((sequence) => sequence.priority <= next.priority && more(sequence) > 1)
       .sort((a, b) => more(b) - more(a))[0];
   }
