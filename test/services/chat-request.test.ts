@@ -58,6 +58,23 @@ test("every option out of its bounds is named at once", () => {
   ]);
 });
 
+test.each([
+  ["temperature", "temperature", [0, 100], [-0.1, 100.1]],
+  ["maxTokens", "max_tokens", [1], [0, -1]],
+  ["n", "n", [1, 8], [0, 9]],
+  ["topP", "top_p", [1e-9, 1], [0, 1.01]],
+  ["topK", "top_k", [0, 1], [-1]],
+  ["minP", "min_p", [0, 1], [-0.1, 1.1]],
+  ["repetitionPenalty", "repetition_penalty", [1e-9, 10], [0, -1, 10.1]],
+  ["presencePenalty", "presence_penalty", [-2, 2], [-2.1, 2.1]],
+  ["frequencyPenalty", "frequency_penalty", [-2, 2], [-2.1, 2.1]],
+  ["minTokens", "min_tokens", [0], [-1]],
+])("%s is taken up to its bounds and refused beyond them", (option, field, good, bad) => {
+  for (const value of good) expect(wrong({ options: { [option]: value } }), String(value)).toEqual([]);
+  for (const value of [...bad, Number.NaN])
+    expect(wrong({ options: { [option]: value } }), String(value)).toEqual([`options.${field}`]);
+});
+
 test("numbers that contradict each other are refused: min_tokens above max_tokens, top_logprobs without logprobs", () => {
   expect(wrong({ options: { minTokens: 5, maxTokens: 4 } })).toEqual(["options.min_tokens"]);
   expect(wrong({ options: { topLogprobs: 0, logprobs: false } })).toEqual(["options.top_logprobs"]);
