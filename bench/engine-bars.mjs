@@ -21,5 +21,5 @@ export const bars = [
   { part: "prefix", figure: "conversation", ours, atMost: 1.05 },
   { part: "prefix", figure: "shared prompt", ours, against: ["first caller"], atLeast: 10 },
   { part: "speculation", figure: "steps repeating", ours: "guessing", against: ["plain"], atLeast: 2 },
-  { part: "speculation", figure: "rate random", ours: "guessing", against: ["plain"], atLeast: 0.97 },
+  { part: "speculation", figure: "lost", ours: "guessing", atMost: 3 },
 ];

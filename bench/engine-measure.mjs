@@ -10,10 +10,18 @@ const inProcess = "in process";
 
 /** What the engine, and the service around it, add to a step of the bare runner in which `batch` sequences decode. */
 export async function overhead(sides, batch, { rounds, steps }) {
+  const load = (n, seed) => atOnce(batch, { tokens: 32, n, seed });
+  /** Milliseconds between two runs of the engine's runner. */
+  const between = [];
   const measures = {
-    [bare]: async (seed) => (await sides.ask(inProcess, { do: "bare", batch, tokens: 32, steps, seed })).ms.slice(2),
-    [inProcess]: async (seed) => steadyGaps(await sides.play(inProcess, atOnce(batch, { tokens: 32, n: steps, seed }))),
-    [ours]: async (seed) => steadyGaps(await sides.play(ours, atOnce(batch, { tokens: 32, n: steps, seed }))),
+    [bare]: async (n, seed) =>
+      (await sides.ask(inProcess, { do: "bare", batch, tokens: 32, steps: n, seed })).ms.slice(2),
+    [inProcess]: async (n, seed) => {
+      const { times, pauses } = await sides.ask(inProcess, { do: "play", load: load(n, seed) });
+      between.push(...pauses);
+      return steadyGaps(times);
+    },
+    [ours]: async (n, seed) => steadyGaps(await sides.play(ours, load(n, seed))),
   };
   const names = Object.keys(measures);
   const found = [];
@@ -22,7 +30,8 @@ export async function overhead(sides, batch, { rounds, steps }) {
     // Each goes first in a third of the rounds.
     for (let i = 0; i < names.length; i += 1) {
       const name = names[(i + round + names.length) % names.length];
-      ms[name] = percentile(await measures[name](round * 10 + batch + 20), 0.5);
+      const taken = await measures[name](round < 0 ? 4 : steps, round * 10 + batch + 20);
+      ms[name] = percentile(taken, 0.5);
     }
     if (round >= 0) found.push(ms);
   }
@@ -36,6 +45,9 @@ export async function overhead(sides, batch, { rounds, steps }) {
       "ms",
       Object.fromEntries(names.map((name) => of(name, (ms) => ms))),
     ),
+    figure(`pause ${batch}`, `of it between two runs of the runner, batch ${batch}`, "ms", {
+      [inProcess]: summary(between),
+    }),
     figure(
       `added ${batch}`,
       `added to the bare runner's step, batch ${batch}`,

@@ -89,29 +89,36 @@ export async function sharedPrompt(sides, { tokens, rounds }) {
 
 /** Guessing ahead on and off in turns, on a text that repeats its prompt and on one that repeats nothing. */
 export async function speculation(sides, { n, rounds }) {
-  const figures = [];
-  for (const text of ["repeating", "random"]) {
-    const steps = { guessing: [], plain: [] };
-    const rates = { guessing: [], plain: [] };
-    for (let round = -1; round < rounds[text]; round += 1) {
-      const order = round % 2 === 0 ? ["guessing", "plain"] : ["plain", "guessing"];
-      for (const name of order) {
-        const request = { do: "scripted", text, guesses: name === "guessing", n: n[text], seed: 1900 + round };
-        const { times, steps: count } = await sides.ask("in process", request);
-        if (times[0].length !== n[text])
-          throw new Error(`a scripted answer has ${times[0].length} of ${n[text]} tokens`);
-        if (round < 0) continue;
-        // The first token is the prompt's own step.
-        steps[name].push((count - 1) / (n[text] - 1));
-        rates[name].push(((n[text] - 1) * 1000) / (times[0].at(-1) - times[0][0]));
-      }
+  const repeating = await scripted(sides, "repeating", n.repeating, rounds.repeating);
+  const random = await scripted(sides, "random", n.random, rounds.random);
+  const of = (found, value) => {
+    const lists = Object.entries(found).map(([name, answers]) => [name, summary(answers.map((one) => one[value]))]);
+    return Object.fromEntries(lists);
+  };
+  // Round by round, as what is added to the bare runner's step.
+  const lost = random.guessing.map(({ rate }, round) => (1 - rate / random.plain[round].rate) * 100);
+  return [
+    figure("steps repeating", "steps per token, text that repeats its prompt", "steps", of(repeating, "steps")),
+    figure("rate repeating", "one answer, text that repeats its prompt", "tok/s", of(repeating, "rate"), true),
+    figure("steps random", "steps per token, text that repeats nothing", "steps", of(random, "steps")),
+    figure("rate random", "one answer, text that repeats nothing", "tok/s", of(random, "rate"), true),
+    figure("lost", "lost by guessing on text that repeats nothing", "%", { guessing: summary(lost) }),
+  ];
+}
+
+/** Answers of `n` tokens by whether tokens were guessed ahead: steps per token, and tokens per second behind the first. */
+async function scripted(sides, text, n, rounds) {
+  const found = { guessing: [], plain: [] };
+  for (let round = -1; round < rounds; round += 1) {
+    const order = round % 2 === 0 ? ["guessing", "plain"] : ["plain", "guessing"];
+    for (const name of order) {
+      const request = { do: "scripted", text, guesses: name === "guessing", n, seed: 1900 + round };
+      const { times, steps } = await sides.ask("in process", request);
+      const [of] = times;
+      if (of.length !== n) throw new Error(`a scripted answer has ${of.length} of ${n} tokens`);
+      // The first token is of the prompt's own step.
+      if (round >= 0) found[name].push({ steps: (steps - 1) / (n - 1), rate: ((n - 1) * 1000) / (of.at(-1) - of[0]) });
     }
-    const what = text === "random" ? "text that repeats nothing" : "text that repeats its prompt";
-    const of = (lists) => Object.fromEntries(Object.entries(lists).map(([name, list]) => [name, summary(list)]));
-    figures.push(
-      figure(`steps ${text}`, `steps per token, ${what}`, "steps", of(steps)),
-      figure(`rate ${text}`, `one answer, ${what}`, "tok/s", of(rates), true),
-    );
   }
-  return figures;
+  return found;
 }

@@ -20,7 +20,7 @@ import { figuresTable, judge, summary } from "./table.mjs";
 const parts = ["overhead", "speculation", "stall", "prefix", "concurrent", "prefill", "ragged", "heavy"];
 
 const help = `npm run bench -- engine [options]
-  --quick            shorter loads (of the ragged one a third of everything) and fewer rounds: under ten minutes in place
+  --quick            shorter loads (of the ragged one a quarter of everything) and fewer rounds: under ten minutes in place
                      of about fifty
   --threads N        of each side (2)
   --only PARTS       some of: ${parts.join(",")}. The bars of the others are left out
@@ -95,11 +95,14 @@ function isPeer(name) {
   return /^(genai|llama|node)/.test(name);
 }
 
+/** Variants of llama.cpp in a quick run: those that full runs have found the best at short contexts. */
+const quickly = ["llama off", "llama q8"];
+
 const measure = {
   async overhead(run) {
     const { sides, quick } = run;
     const sizes = quick
-      ? { 1: { rounds: 7, steps: 16 }, 8: { rounds: 4, steps: 20 } }
+      ? { 1: { rounds: 6, steps: 14 }, 8: { rounds: 3, steps: 18 } }
       : { 1: { rounds: 20, steps: 24 }, 8: { rounds: 12, steps: 24 } };
     for (const [batch, size] of Object.entries(sizes)) report(run, await overhead(sides, Number(batch), size));
   },
@@ -107,7 +110,7 @@ const measure = {
   async speculation(run) {
     const { sides, quick } = run;
     const n = { repeating: quick ? 64 : 160, random: quick ? 32 : 64 };
-    const rounds = { repeating: quick ? 1 : 4, random: quick ? 6 : 16 };
+    const rounds = { repeating: quick ? 1 : 4, random: quick ? 5 : 16 };
     report(run, await speculation(sides, { n, rounds }));
     await sides.stop("in process");
   },
@@ -120,14 +123,14 @@ const measure = {
   async prefix(run) {
     const { sides, quick } = run;
     report(run, await conversation(sides, { turns: 10, tokens: 64, n: quick ? 8 : 32 }));
-    report(run, await sharedPrompt(sides, { tokens: 1000, rounds: quick ? 2 : 5 }));
+    report(run, await sharedPrompt(sides, { tokens: 1000, rounds: quick ? 1 : 5 }));
   },
 
   async concurrent(run) {
     const { sides, quick } = run;
     const size = quick ? { n: 16, rounds: 1 } : { n: 48, rounds: 3 };
     const peers = {
-      1: ["node loop", "genai one", ...(quick ? ["llama q8"] : llama)],
+      1: ["node loop", "genai one", ...(quick ? [] : llama)],
       4: quick ? [] : ["genai engine", ...llama],
       8: quick ? [] : ["genai engine", ...llama],
     };
@@ -145,8 +148,8 @@ const measure = {
 
   async ragged(run) {
     const { sides, quick } = run;
-    const load = quick ? loads.scaled(loads.ragged, 1 / 3) : loads.ragged;
-    const peers = peersOf(run, ["genai one", "genai engine", ...variants(run)]);
+    const load = quick ? loads.scaled(loads.ragged, 1 / 4) : loads.ragged;
+    const peers = peersOf(run, ["genai one", "genai engine", ...(quick ? quickly : llama)]);
     const played = async (name) => {
       const { process: key } = known[name];
       const side = await sides.side(name);
@@ -159,15 +162,10 @@ const measure = {
 
   async heavy(run) {
     const { sides, quick } = run;
-    const size = quick ? { n: 48, rounds: 1, single: 2 } : { n: 192, rounds: 2, single: 8 };
-    report(run, await heavy(sides, [ours, ...peersOf(run, variants(run))], size));
+    const size = quick ? { n: 32, rounds: 1, single: 2 } : { n: 192, rounds: 2, single: 8 };
+    report(run, await heavy(sides, [ours, ...peersOf(run, quick ? ["llama q8"] : llama)], size));
   },
 };
-
-/** Of llama.cpp in a quick run those that full runs have found the best at short contexts. */
-function variants({ quick }) {
-  return quick ? ["llama off", "llama q8"] : llama;
-}
 
 function peersOf({ peers }, names) {
   return peers ? names : [];
@@ -194,13 +192,13 @@ function report(run, figures) {
 
 /** Tables of the result, by the beginnings of the ids of their figures. */
 const tables = [
-  ["Overhead", ["step", "added"], ["bare runner", "in process", ours]],
+  ["Overhead", ["step", "pause", "added"], ["bare runner", "in process", ours]],
   ["Loads", ["ragged", "heavy"], [ours, "one at a time", "genai one", "genai engine", ...llama]],
   ["So many requests at once", ["concurrent"], [ours, "node loop", "genai one", "genai engine", ...llama]],
   ["Prompts", ["prefill"], [ours, "node loop", "genai one", ...llama]],
   ["Beside a long prompt", ["stall"], [ours]],
   ["Computed before", ["conversation", "shared"], [ours, "first caller"]],
-  ["Guessing ahead", ["steps", "rate"], ["guessing", "plain"]],
+  ["Guessing ahead", ["steps", "rate", "lost"], ["guessing", "plain"]],
   ["Memory and start", ["private", "resident", "start"], [ours, "genai", "llama"]],
 ];
 

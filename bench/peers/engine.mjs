@@ -12,8 +12,10 @@ import { ScriptedRunner } from "./scripted-runner.mjs";
 
 const { model: folder, threads, packed, cacheTokens } = JSON.parse(process.argv[2]);
 const greedy = { temperature: 0, topK: 1, topP: 1, seed: 1n, ignoreEos: true };
-/** Of a text that repeats its prompt: the prompt is so many passages, and the answer says them again in another order. */
+/** Of a text that repeats its prompt: so many passages of so many tokens, and new tokens before each one that is said again. */
 const passages = { count: 8, tokens: 24, between: 3 };
+/** The prompt of every scripted answer, in passages: what is computed of it is computed once. */
+const passage = Array.from({ length: passages.count }, (_, i) => prompt(passages.tokens, 1000 + i));
 
 disableTelemetry();
 const runtime = new Runtime();
@@ -41,9 +43,13 @@ await answerLines(
       }
     },
 
+    /** Plays a load. `pauses`: milliseconds from the end of each run of the runner to the beginning of the next. */
     async play(_, { load }) {
-      const { engine } = await once("engine", () => openEngine());
-      return await play(engine, load);
+      const { engine, runner } = await once("engine", () => openEngine({}, withPauses));
+      runner.pauses.length = 0;
+      const played = await play(engine, load);
+      // The first one is from the load before.
+      return { ...played, pauses: runner.pauses.slice(1) };
     },
 
     /**
@@ -108,25 +114,47 @@ function likeliest(logits) {
   return best;
 }
 
-/** A random prompt of the same length as a repeating one, and a random answer. */
+/** The prompt, and a random answer. */
 function random(n, seed) {
-  const ids = prompt(passages.count * passages.tokens + n, seed);
-  return [ids.slice(0, -n), ids.slice(-n)];
+  return [passage.flat(), prompt(n, seed)];
 }
 
-/** Passages, and an answer of them in another order with something new before each. */
+/** The prompt, and an answer of its passages in another order with something new before each. */
 function repeating(n, seed) {
   const { count, tokens, between } = passages;
-  const list = Array.from({ length: count }, (_, i) => prompt(tokens, seed * 100 + i));
-  const fresh = prompt(count * between * Math.ceil(n / (tokens * count)) + n, seed * 100 + count);
-  const answer = [];
-  for (let i = 0; answer.length < n; i += 1)
-    answer.push(...fresh.slice(i * between, (i + 1) * between), ...list[(i * 3 + 5) % count]);
-  return [list.flat(), answer.slice(0, n)];
+  const parts = Math.ceil(n / (tokens + between));
+  const fresh = prompt(parts * between, seed);
+  const answer = Array.from({ length: parts }, (_, i) => [
+    ...fresh.slice(i * between, (i + 1) * between),
+    ...passage[(i * 3 + seed) % count],
+  ]);
+  return [passage.flat(), answer.flat().slice(0, n)];
 }
 
 function bare() {
   return once("bare", open);
+}
+
+/** The same runner, which notes how long it is left alone between two runs. */
+function withPauses(runner) {
+  const pauses = [];
+  let ended = performance.now();
+  const forward = async (batch) => {
+    pauses.push(performance.now() - ended);
+    try {
+      return await runner.forward(batch);
+    } finally {
+      ended = performance.now();
+    }
+  };
+  return new Proxy(runner, {
+    get(target, name) {
+      if (name === "pauses") return pauses;
+      if (name === "forward") return forward;
+      const value = target[name];
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
 }
 
 /** An engine as the service makes it, over a runner of its own. */
