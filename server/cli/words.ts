@@ -22,14 +22,19 @@ export function count(number: number, noun: string): string {
 }
 
 /** Usage and timing of an answer, in one line. */
-export function statsLine({ usage, timings, seed, finishReason }: ChatResult): string {
+export function statsLine({
+  usage,
+  timings,
+  seed,
+  finishReason,
+}: Pick<ChatResult, "usage" | "timings" | "seed" | "finishReason">): string {
+  const guessed = timings.acceptedTokens > 0 ? ` (${timings.acceptedTokens} guessed ahead)` : "";
   const cached = usage.cachedPromptTokens > 0 ? ` (${usage.cachedPromptTokens} cached)` : "";
   return [
     `${count(usage.promptTokens, "prompt token")}${cached}`,
-    count(usage.completionTokens, "completion token"),
+    `${count(usage.completionTokens, "completion token")}${guessed}`,
     `first token after ${duration(timings.timeToFirstTokenMs)}`,
     `${timings.tokensPerSecond.toFixed(1)} tokens/s`,
-    ...(timings.acceptedTokens > 0 ? [`${timings.acceptedTokens} of them guessed`] : []),
     `seed ${seed}`,
     ...(finishReason === "length" ? ["cut off at the token limit"] : []),
   ].join(", ");

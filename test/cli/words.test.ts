@@ -3,7 +3,7 @@ import { PassThrough } from "node:stream";
 import { expect, test } from "vitest";
 import { nearest } from "../../server/cli/flags.ts";
 import { ProgressBar } from "../../server/cli/progress-bar.ts";
-import { duration, printable, size, table } from "../../server/cli/words.ts";
+import { duration, printable, size, statsLine, table } from "../../server/cli/words.ts";
 
 test("sizes and durations are short", () => {
   expect([0, 1023, 1024, 7_234_567, 3n * 2n ** 40n].map(size)).toEqual([
@@ -14,6 +14,16 @@ test("sizes and durations are short", () => {
     "3.0 TiB",
   ]);
   expect([0.4, 85, 2_312].map(duration)).toEqual(["0 ms", "85 ms", "2.31 s"]);
+});
+
+test("usage and timing of an answer are one line, with what was saved", () => {
+  const usage = { promptTokens: 10, completionTokens: 7, totalTokens: 17, cachedPromptTokens: 9 };
+  const work = { steps: 3, draftedTokens: 6, acceptedTokens: 4 };
+  const timings = { queueMs: 0, timeToFirstTokenMs: 12, totalMs: 99, tokensPerSecond: 163.54, ...work };
+  expect(statsLine({ usage, timings, seed: 5n, finishReason: "length" })).toBe(
+    "10 prompt tokens (9 cached), 7 completion tokens (4 guessed ahead), first token after 12 ms, 163.5 tokens/s, " +
+      "seed 5, cut off at the token limit",
+  );
 });
 
 test("printable text steers no terminal and keeps its lines", () => {
