@@ -19,8 +19,8 @@ export interface KvPoolShape {
 export const metaHeader = 8;
 const metaVersion = 1n;
 
-/** Pages are at most as large as this where the operators run; parts of one are kept. */
-const pageBytes = 65_536;
+/** What a page has, or the most that it may have on such a machine. Blocks give back the whole pages within them. */
+const pageBytes = process.arch === "x64" ? 4096 : 65_536;
 
 export class KvPool {
   readonly #kernels: Kernels;
