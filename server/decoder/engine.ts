@@ -210,7 +210,9 @@ export class Engine {
     const { scope, deadlineMs, arrivedAtMs } = standing;
     const load = this.#ahead();
     const mean = this.#counts.meanAnswer;
-    if (this.#lineup.full) throw new QueueFullError(this.#queueLimit, pause(placeMs(load, mean, this.#pacer)));
+    // Who ends lets one in that waits, and so makes room for one that does.
+    if (this.#lineup.full)
+      throw new QueueFullError(this.#queueLimit, pause(placeMs({ ...load, waiting: [] }, mean, this.#pacer)));
     if (deadlineMs === Infinity) return;
     const remaining = deadlineMs - arrivedAtMs;
     if (remaining <= 0) throw new DeadlineExpiredError(0);

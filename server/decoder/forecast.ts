@@ -1,4 +1,4 @@
-// How long until a request would get its first token, and until there is room for another, from what steps cost and what is
+// How long until a request would get its first token, and until there is a place for another, from what steps cost and what is
 // ahead of it. Estimates, pure; undefined where nothing is known yet.
 
 import type { Pacer } from "./pacer.ts";
