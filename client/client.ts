@@ -27,6 +27,7 @@ import { downloadModel } from "./download.ts";
 import { allPages } from "./pages.ts";
 import type { ModelOptions, ModelParams, ServedTextModel } from "./served-model.ts";
 import { servedModel } from "./served-model.ts";
+import { runTools, type ToolRun, type ToolRunInput } from "./tool-run.ts";
 import type { CallOf, Tool } from "./tools.ts";
 import type { LogOptions } from "./upload.ts";
 import { uploadModel } from "./upload.ts";
@@ -47,7 +48,7 @@ export interface Models extends ServiceClient<typeof ModelService, CallOptions> 
   searchAll(search?: SearchInput, options?: CallOptions): AsyncIterable<Model>;
 }
 
-/** All methods of modelwire.inference.v1.ChatService, and two that read like a conversation. */
+/** All methods of modelwire.inference.v1.ChatService, and three that read like a conversation. */
 export interface Chat extends ServiceClient<typeof ChatService, CallOptions> {
   /** The answer as it forms: `for await` over it gives text, `final()` the whole. */
   stream<const Format extends ResponseFormat | undefined, const Tools extends readonly Tool[] = readonly Tool[]>(
@@ -59,6 +60,8 @@ export interface Chat extends ServiceClient<typeof ChatService, CallOptions> {
     input: ChatInput<Format, Tools>,
     options?: CallOptions,
   ): Promise<ChatResult<JsonOf<Format>, CallOf<Tools[number]>>>;
+  /** Asks until no tool is called any more, and has each call answered by the `call` of its tool. See {@link ToolRun}. */
+  runTools<const Tools extends readonly Tool[]>(input: ToolRunInput<Tools>, options?: CallOptions): Promise<ToolRun>;
 }
 
 export interface ModelwireClient extends Disposable, AsyncDisposable {
@@ -107,6 +110,8 @@ export function createClient(address: string, options: ClientOptions = {}): Mode
   const prediction = serviceClient(connection, PredictionService);
   const signatures = serviceClient(connection, SignatureService);
   const tokenizer = serviceClient(connection, TokenizerService);
+  const complete: Chat["complete"] = async (input, call) =>
+    fromChatResponse(await chat.chat(toChatRequest(input) as never, call));
   const close = () => connection.close();
   return {
     address,
@@ -126,7 +131,8 @@ export function createClient(address: string, options: ClientOptions = {}): Mode
         const request = toChatRequest(input);
         return new ChatStream((signal) => chat.streamChat(request, { ...call, signal }), call?.signal);
       },
-      complete: async (input, call) => fromChatResponse(await chat.chat(toChatRequest(input) as never, call)),
+      complete,
+      runTools: (input, call) => runTools(complete, input, call),
     },
     serving: serviceClient(connection, ServingService),
     prediction,

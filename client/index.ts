@@ -55,6 +55,7 @@ export type {
 } from "./served-model.ts";
 export type { ElementType, TensorArrays } from "./tensor.ts";
 export { Tensor, tensor } from "./tensor.ts";
+export type { ToolRun, ToolRunInput } from "./tool-run.ts";
 export type { CallOf, Tool, ToolCallData, ToolChoice } from "./tools.ts";
 export { ToolCall, tool } from "./tools.ts";
 export type { LogOptions, UploadProgress } from "./upload.ts";

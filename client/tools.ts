@@ -9,6 +9,8 @@ export interface Tool<Name extends string = string, Parameters extends object | 
   readonly description?: string;
   /** JSON Schema of its arguments, an object; absent means none. Written in place, it types the calls. */
   readonly parameters?: Parameters;
+  /** Answers a call, for {@link Chat.runTools}: its result goes back to the model, what is no text as JSON. */
+  call?(given: ArgumentsOf<Parameters>, signal: AbortSignal | undefined): unknown;
 }
 
 /** A tool, with the exact types of its name and its parameters: the calls of an answer are typed by them. */
