@@ -1,10 +1,12 @@
-// One answer as its reader sees it: the engine's tokens become text, log-probabilities become those of texts, and what a
-// stop text, a token or the model itself ended is told once. It never knows the engine or the other answers.
+// One answer as its reader sees it: the engine's tokens become text and calls of tools, log-probabilities become those of
+// texts, and what ended it, a stop text, a token or a limit, is told once. It never knows the engine or the other answers.
 
 import type { TokenEvent } from "../decoder/sequence.ts";
 import { TextStream } from "../tokenizer/text-stream.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import type { GenerateEvent, TokenLogprob } from "./types.ts";
+import { ToolCallParser, type ToolEvent } from "../tokenizer/tool-calls.ts";
+import type { ToolFormat } from "../tokenizer/tool-format.ts";
+import type { GenerateEvent, TokenLogprob, ToolCallDelta } from "./types.ts";
 
 type Delta = GenerateEvent & { type: "delta" };
 type Finish = GenerateEvent & { type: "finish" };
@@ -15,19 +17,33 @@ export interface AnswerPiece {
   readonly finish?: Finish;
 }
 
+export interface AnswerOptions {
+  readonly stop: readonly string[];
+  /** Ids of a text that the answer goes on with. */
+  readonly before: readonly number[];
+  /** The form of calls; absent where none are looked for. */
+  readonly tools?: ToolFormat | undefined;
+  /** An id that no other call has. */
+  newCallId(): string;
+}
+
 export class Answer {
   readonly #index: number;
   readonly #tokenizer: Tokenizer;
   readonly #text: TextStream;
+  readonly #calls: ToolCallParser | undefined;
+  readonly #newCallId: () => string;
+  #called = false;
   /** Since the last delta: text may lag behind its tokens. */
   #tokenIds: number[] = [];
   #logprobs: TokenLogprob[] = [];
 
-  /** @param before ids of a text that the answer goes on with */
-  constructor(index: number, tokenizer: Tokenizer, stop: readonly string[], before: readonly number[]) {
+  constructor(index: number, tokenizer: Tokenizer, { stop, before, tools, newCallId }: AnswerOptions) {
     this.#index = index;
     this.#tokenizer = tokenizer;
-    this.#text = new TextStream(tokenizer, stop, before);
+    this.#text = new TextStream(tools ? withMarks(tokenizer, tools) : tokenizer, stop, before);
+    this.#calls = tools && new ToolCallParser(tools);
+    this.#newCallId = newCallId;
   }
 
   token(event: TokenEvent & { type: "token" }): AnswerPiece {
@@ -37,24 +53,45 @@ export class Answer {
       this.#logprobs.push({ ...this.#logprob(event.id, event.logprob), top });
     }
     const { text, stop } = this.#text.push(event.id);
-    if (stop !== undefined) return { delta: this.#delta(text), finish: this.#finish("stop", { stopString: stop }) };
-    return text === "" ? {} : { delta: this.#delta(text) };
+    const found = this.#found(text, stop !== undefined);
+    if (stop !== undefined) return { delta: this.#delta(found), finish: this.#finish("stop", { stopString: stop }) };
+    return found.length === 0 ? {} : { delta: this.#delta(found) };
   }
 
   end(event: TokenEvent & { type: "finish" }): AnswerPiece {
     const { text, stop } = this.#text.flush();
-    const delta = text !== "" || this.#tokenIds.length > 0 ? { delta: this.#delta(text) } : {};
+    const found = this.#found(text, true);
+    const delta = found.length > 0 || this.#tokenIds.length > 0 ? { delta: this.#delta(found) } : {};
     if (stop !== undefined) return { ...delta, finish: this.#finish("stop", { stopString: stop }) };
     const ended = event.id === undefined ? {} : { stopTokenId: event.id };
-    return { ...delta, finish: this.#finish(event.reason === "length" ? "length" : "stop", ended) };
+    if (event.reason === "length") return { ...delta, finish: this.#finish("length", ended) };
+    return { ...delta, finish: this.#finish(this.#called ? "tool_calls" : "stop", ended) };
   }
 
-  #delta(text: string): Delta {
-    const delta = { type: "delta" as const, index: this.#index, text, tokenIds: this.#tokenIds };
-    const logprobs = this.#logprobs;
+  #found(text: string, last: boolean): readonly ToolEvent[] {
+    if (!this.#calls) return text === "" ? [] : [{ type: "text", text }];
+    const found = this.#calls.push(text);
+    return last ? [...found, ...this.#calls.flush()] : found;
+  }
+
+  #delta(found: readonly ToolEvent[]): Delta {
+    const text = found.map((event) => (event.type === "text" ? event.text : "")).join("");
+    const toolCalls = found.flatMap((event) => this.#call(event) ?? []);
+    const [tokenIds, logprobs] = [this.#tokenIds, this.#logprobs];
     this.#tokenIds = [];
     this.#logprobs = [];
-    return logprobs.length > 0 ? { ...delta, logprobs } : delta;
+    return {
+      ...{ type: "delta", index: this.#index, text, tokenIds },
+      ...(logprobs.length > 0 && { logprobs }),
+      ...(toolCalls.length > 0 && { toolCalls }),
+    };
+  }
+
+  #call(event: ToolEvent): ToolCallDelta | undefined {
+    if (event.type === "arguments") return { index: event.index, arguments: event.text };
+    if (event.type !== "call") return undefined;
+    this.#called = true;
+    return { index: event.index, id: this.#newCallId(), name: event.name, arguments: "" };
   }
 
   #finish(reason: Finish["reason"], how: Pick<Finish, "stopString" | "stopTokenId">): Finish {
@@ -65,4 +102,12 @@ export class Answer {
     const bytes = this.#tokenizer.bytes(id) ?? new TextEncoder().encode(this.#tokenizer.decode([id]));
     return { id, text: new TextDecoder().decode(bytes), bytes, logprob };
   }
+}
+
+/** The tokenizer, but for the control tokens that calls are written with, which count as text here. */
+function withMarks(tokenizer: Tokenizer, { visibleTokens }: ToolFormat): Pick<Tokenizer, "decode" | "isHidden"> {
+  return {
+    decode: (ids) => tokenizer.decode(ids),
+    isHidden: (id) => tokenizer.isHidden(id) && !visibleTokens.includes(id),
+  };
 }

@@ -4,59 +4,94 @@
 import type { TokenConstraint } from "../decoder/constraint.ts";
 import { InvalidGrammarError, VocabularyError } from "../grammar/errors.ts";
 import { GrammarCompiler } from "../grammar/grammar-compiler.ts";
+import type { OutputFormat } from "../grammar/output-format.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { InferenceError } from "./errors.ts";
-import type { GenerateRequest, ResponseFormat } from "./types.ts";
+import type { ToolFormat } from "../tokenizer/tool-format.ts";
+import { InferenceError, type Violation } from "./errors.ts";
+import type { GenerateRequest, Tool } from "./types.ts";
 
 export interface Format {
   /** For one answer. */
   start(): TokenConstraint;
 }
 
-/** Where the source of a format stands in a request. */
-const fields: Readonly<Record<ResponseFormat["type"], string>> = {
-  json_schema: "response_format.json_schema",
-  json_object: "response_format.json_object",
-  regex: "response_format.regex",
-  grammar: "response_format.grammar",
-};
+/** What is needed of a loaded model. */
+export interface FormatModel {
+  readonly tokenizer: Tokenizer;
+  readonly vocabSize: number;
+  readonly eosIds: readonly number[];
+  /** Null where the template takes no tools. */
+  readonly tools: ToolFormat | null;
+}
 
 export class Formats {
-  readonly #tokenizer: Tokenizer;
-  readonly #model: { readonly vocabSize: number; readonly eosIds: readonly number[] };
+  readonly #model: FormatModel;
   #compiler: GrammarCompiler | undefined;
 
-  constructor(tokenizer: Tokenizer, model: { readonly vocabSize: number; readonly eosIds: readonly number[] }) {
-    this.#tokenizer = tokenizer;
+  constructor(model: FormatModel) {
     this.#model = model;
   }
 
-  /** Undefined where the answer is free. @throws InferenceError INVALID_FORMAT with every violation */
+  /**
+   * Undefined where the answer is free.
+   * @throws InferenceError INVALID_FORMAT with every violation, TOOLS_NOT_SUPPORTED
+   */
   of(request: GenerateRequest): Format | undefined {
-    const { format } = request;
+    const tools = toolsOf(request);
+    const format = tools.length > 0 ? this.#calls(request, tools) : request.format;
     if (!format) return undefined;
+    const afterText = "prompt" in request;
     try {
-      this.#compiler ??= new GrammarCompiler(this.#tokenizer, this.#model);
-      return this.#compiler.compile(format, { afterText: "prompt" in request });
+      this.#compiler ??= this.#newCompiler();
+      return this.#compiler.compile(format, { afterText });
     } catch (error) {
-      throw invalidFormat(error, fields[format.type]);
+      if (error instanceof InvalidGrammarError)
+        throw invalidFormat(error.violations.map((fault) => named(fault, format, request)));
+      if (!(error instanceof VocabularyError)) throw error;
+      const field = format.type === "calls" ? "tools" : `response_format.${format.type}`;
+      throw invalidFormat([{ field, description: `cannot be kept to with this model. ${error.message}` }]);
     }
+  }
+
+  #calls({ toolChoice = "auto" }: GenerateRequest, tools: readonly Tool[]): OutputFormat | undefined {
+    const form = this.#model.tools;
+    if (form) return form.constraint(tools, toolChoice) ?? undefined;
+    throw new InferenceError(
+      "TOOLS_NOT_SUPPORTED",
+      "The chat template of this model takes no tools, or in a form that is not known here. Ask without tools, or for an " +
+        "answer of a JSON schema.",
+    );
+  }
+
+  #newCompiler(): GrammarCompiler {
+    const { tokenizer, vocabSize, eosIds, tools } = this.#model;
+    return new GrammarCompiler(tokenizer, { vocabSize, eosIds, marks: tools?.visibleTokens ?? [] });
   }
 }
 
-function invalidFormat(error: unknown, field: string): unknown {
-  if (error instanceof InvalidGrammarError) {
-    const violations = error.violations.map((fault) => ({
-      field: fault.field.startsWith("/") ? `${field}${fault.field}` : field,
-      description:
-        fault.field === "" || fault.field.startsWith("/") ? fault.description : `${fault.field} ${fault.description}`,
-    }));
-    const list = violations.map((fault) => `${fault.field} ${fault.description}`).join(" ");
-    return new InferenceError("INVALID_FORMAT", `The answer cannot be held to this format: ${list}`, { violations });
+/** Those that the model is told of. */
+export function toolsOf({ tools = [], toolChoice }: GenerateRequest): readonly Tool[] {
+  return toolChoice === "none" ? [] : tools;
+}
+
+/** A fault under the name of the field of the request in which it is. */
+function named(
+  { field, description }: Violation,
+  format: OutputFormat,
+  { tools = [], toolChoice }: GenerateRequest,
+): Violation {
+  if (format.type === "calls") {
+    // Of one tool that is named, the format has that one alone.
+    const only = typeof toolChoice === "object" ? tools.findIndex(({ name }) => name === toolChoice.name) : undefined;
+    const place = field.replace(/^tools\[(\d+)\]\.parameters/, (_, i) => `tools[${only ?? i}].parameters_json_schema`);
+    return { field: place, description };
   }
-  if (error instanceof VocabularyError) {
-    const description = `cannot be kept to with this model. ${error.message}`;
-    return new InferenceError("INVALID_FORMAT", `${field} ${description}`, { violations: [{ field, description }] });
-  }
-  return error;
+  const source = `response_format.${format.type}`;
+  if (field === "" || field.startsWith("/")) return { field: source + field, description };
+  return { field: source, description: `${field} ${description}` };
+}
+
+function invalidFormat(violations: readonly Violation[]): InferenceError {
+  const list = violations.map(({ field, description }) => `${field} ${description}`).join(" ");
+  return new InferenceError("INVALID_FORMAT", `The answer cannot be held to this form: ${list}`, { violations });
 }

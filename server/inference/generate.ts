@@ -1,6 +1,7 @@
 // One request for text in the worker: messages or a prompt → prompt ids → the engine's tokens → text. It knows nothing of threads and
 // messages between them; who iterates it sets the pace.
 
+import { randomBytes } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import type { Engine } from "../decoder/engine.ts";
 import { answerSeed } from "../decoder/random.ts";
@@ -9,7 +10,7 @@ import type { TokenEvent } from "../decoder/sequence.ts";
 import { TextTooLongError } from "../tokenizer/errors.ts";
 import { Answer, type AnswerPiece } from "./answer.ts";
 import { InferenceError } from "./errors.ts";
-import type { Format } from "./formats.ts";
+import { type Format, toolsOf } from "./formats.ts";
 import type { LoadedModel } from "./model.ts";
 import { answerRoom, invalidOptions, resolveOptions, sequenceOptions } from "./resolve-options.ts";
 import { Timing } from "./timing.ts";
@@ -28,8 +29,8 @@ export async function* generateText(
 ): AsyncGenerator<GenerateEvent, void, undefined> {
   const { engine, tokenizer, info } = model;
   const wanted = resolveOptions(request, info);
-  const ids = promptIds(model, request);
   const format = model.formats.of(request);
+  const ids = promptIds(model, request);
   const seed = request.options.seed ?? randomSeed();
   const maxTokens = request.options.maxTokens ?? answerRoom(info, ids.length);
   const options: ResolvedOptions = { ...wanted, maxTokens: maxTokens ?? 0 };
@@ -39,7 +40,10 @@ export async function* generateText(
   const readers = startAnswers(engine, input, format, options.n, signal);
   // What goes on with a text keeps the space between the two, as in onnxruntime-genai, control tokens between them or not.
   const before = "prompt" in request ? ids.filter((id) => !tokenizer.isHidden(id)) : [];
-  const answers = readers.map((_, index) => new Answer(index, tokenizer, options.stop, before));
+  const tools = toolsOf(request).length > 0 ? (model.tools ?? undefined) : undefined;
+  const answers = readers.map((_, index) => {
+    return new Answer(index, tokenizer, { stop: options.stop, before, tools, newCallId });
+  });
   const timing = new Timing();
   let completionTokens = 0;
   let cachedPromptTokens = 0;
@@ -64,6 +68,10 @@ export async function* generateText(
   }
 }
 
+function newCallId(): string {
+  return `call_${randomBytes(12).toString("hex")}`;
+}
+
 function pieceOf(answer: Answer, event: TokenEvent & { type: "token" | "finish" }): AnswerPiece {
   return event.type === "token" ? answer.token(event) : answer.end(event);
 }
@@ -85,7 +93,7 @@ function promptIds(model: LoadedModel, request: GenerateRequest): number[] {
   const { contextLength } = model.info;
   try {
     const source = "prompt" in request ? { text: request.prompt } : { messages: request.messages };
-    const ids = idsOf(model, source, contextLength);
+    const ids = idsOf(model, source, contextLength, toolsOf(request));
     if (ids.length === 0) throw invalidOptions([{ field: "prompt", description: "must have at least one token." }]);
     return ids;
   } catch (error) {

@@ -14,6 +14,7 @@ import { itemBytes, type Runtime } from "../onnx/runtime.ts";
 import { ChatTemplate } from "../tokenizer/chat-template.ts";
 import { TemplateMissingError, TokenizerFileError } from "../tokenizer/errors.ts";
 import { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { type ToolFormat, toolFormatOf } from "../tokenizer/tool-format.ts";
 import { InferenceError, toInferenceError, type Violation } from "./errors.ts";
 import { Formats } from "./formats.ts";
 import type {
@@ -31,6 +32,8 @@ export interface LoadedModel {
   readonly tokenizer: Tokenizer;
   /** Null when the folder has none: it can be loaded, but not chatted with. */
   readonly template: ChatTemplate | null;
+  /** In which form it calls tools; null when its template takes none. */
+  readonly tools: ToolFormat | null;
   readonly formats: Formats;
 }
 
@@ -55,6 +58,7 @@ export async function openModel(
   const { runner, report } = await openRunner(runtime, folder, options, onProgress);
   try {
     const probe = await probeRunner(runner);
+    const tools = template && toolFormatOf(template, tokenizer);
     const { spec, maxSequences, room } = runner;
     const cacheTokens = room.blocks * room.blockTokens;
     const weights = Math.max(report.packedWeightsBytes, await folderBytes(path));
@@ -74,10 +78,11 @@ export async function openModel(
       notReproducibleBecause: probe.rowInvariant ? "" : probe.detail,
       cacheTokens,
       memoryBytes: weights + cacheTokens * report.cacheBytesPerToken,
-      toolFormat: "",
+      toolFormat: tools?.name ?? "",
     };
-    const formats = new Formats(tokenizer, spec);
-    return { info, engine: new Engine(runner, engineOptions(options, probe)), tokenizer, template, formats };
+    const formats = new Formats({ tokenizer, tools, vocabSize: spec.vocabSize, eosIds: spec.eosIds });
+    const engine = new Engine(runner, engineOptions(options, probe));
+    return { info, engine, tokenizer, template, tools, formats };
   } catch (error) {
     await runner.dispose();
     throw error;

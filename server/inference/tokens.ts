@@ -4,7 +4,7 @@
 import { chatPrompt } from "../tokenizer/chat-prompt.ts";
 import { InferenceError, type Violation } from "./errors.ts";
 import type { LoadedModel } from "./model.ts";
-import type { TokenSource, Tokens } from "./types.ts";
+import type { TokenSource, Tokens, Tool } from "./types.ts";
 
 const noTemplate =
   "The folder of this model has no chat template, so it cannot be chatted with. Add chat_template to its tokenizer_config.json, or a chat_template.jinja, and log it again.";
@@ -13,12 +13,18 @@ type Parts = Pick<LoadedModel, "tokenizer" | "template">;
 
 /**
  * Ids of a text as it stands, or of a conversation with the beginning of an answer at its end.
+ * @param tools that the conversation's model is told of
  * @throws InferenceError TEMPLATE_MISSING; TemplateFailedError; TextTooLongError when there must be more than `maxTokens`
  */
-export function idsOf({ tokenizer, template }: Parts, source: TokenSource, maxTokens?: number): number[] {
+export function idsOf(
+  { tokenizer, template }: Parts,
+  source: TokenSource,
+  maxTokens?: number,
+  tools: readonly Tool[] = [],
+): number[] {
   if ("text" in source) return tokenizer.encode(source.text, { controls: true, maxTokens });
   if (!template) throw new InferenceError("TEMPLATE_MISSING", noTemplate);
-  return chatPrompt(template, tokenizer, source.messages, maxTokens);
+  return chatPrompt(template, tokenizer, source.messages, maxTokens, tools);
 }
 
 /** @throws as `idsOf` */
