@@ -38,6 +38,8 @@ export const flags = {
   "metrics-port": { type: "string" },
   "metrics-host": { type: "string" },
   "otlp-endpoint": { type: "string" },
+  "otlp-headers": { type: "string" },
+  "service-name": { type: "string" },
   "trace-content": { type: "boolean" },
   "no-reflection": { type: "boolean" },
 } as const;
@@ -218,7 +220,21 @@ export const OPTIONS: readonly Option[] = [
     value: "<url>",
     env: "OTEL_EXPORTER_OTLP_ENDPOINT",
     fallback: "",
-    help: "send OpenTelemetry traces there, such as http://localhost:4318",
+    help: "send traces there by OTLP/HTTP, such as http://localhost:4318",
+  },
+  {
+    flag: "otlp-headers",
+    value: "<n=v,…>",
+    env: "OTEL_EXPORTER_OTLP_HEADERS",
+    fallback: "",
+    help: "sent along with traces, such as a key",
+  },
+  {
+    flag: "service-name",
+    value: "<name>",
+    env: "OTEL_SERVICE_NAME",
+    fallback: "modelwire",
+    help: "whose traces they are",
   },
   {
     flag: "trace-content",

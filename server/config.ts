@@ -53,8 +53,19 @@ export interface Config {
   readonly keepAliveMs: number;
   /** Where /metrics is served; port 0 lets the system choose. Undefined: nowhere. */
   readonly metrics: { readonly host: string; readonly port: number } | undefined;
-  /** Where traces go, and whether they hold messages and answers. Undefined: nowhere. */
-  readonly traces: { readonly endpoint: string; readonly content: boolean } | undefined;
+  /** Undefined: nobody gets traces. */
+  readonly traces: TracesConfig | undefined;
+}
+
+export interface TracesConfig {
+  /** Base URL of an OTLP/HTTP collector. */
+  readonly endpoint: string;
+  /** Sent along, such as a key. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Whose traces they are. */
+  readonly serviceName: string;
+  /** They hold messages and answers. */
+  readonly content: boolean;
 }
 
 export type PrefixCache = "shared" | "caller" | "off";
@@ -117,6 +128,9 @@ export function parseConfig(argv: readonly string[], env: Readonly<Record<string
   const endpoint = text("otlp-endpoint");
   if (endpoint !== "" && !/^https?:$/.test(protocolOf(endpoint)))
     problems.push({ field: "--otlp-endpoint", description: `must be an http or https URL, got "${endpoint}"` });
+  const headers = pairs(text("otlp-headers"));
+  if (!headers)
+    problems.push({ field: "--otlp-headers", description: "must be name=value pairs with commas between them" });
   const config: Config = {
     host,
     port: integer("port", 0, 65_535),
@@ -147,7 +161,10 @@ export function parseConfig(argv: readonly string[], env: Readonly<Record<string
       text("metrics-port") === ""
         ? undefined
         : { host: text("metrics-host"), port: integer("metrics-port", 0, 65_535) },
-    traces: endpoint === "" ? undefined : { endpoint, content: truth("trace-content") },
+    traces:
+      endpoint === ""
+        ? undefined
+        : { endpoint, headers: headers ?? {}, serviceName: text("service-name"), content: truth("trace-content") },
   };
   if (problems.length > 0) throw invalidFields(problems);
   return Object.freeze(config);
@@ -161,6 +178,17 @@ function isLoopback(host: string): boolean {
 
 function names(text: string): string[] {
   return text.split(",").flatMap((name) => name.trim() || []);
+}
+
+/** "a=b,c=d", with %2C for a comma in a value, as OpenTelemetry has it; undefined for what is not that. */
+function pairs(text: string): Record<string, string> | undefined {
+  const found = names(text).map((pair) => /^([\w.-]+)=(.*)$/s.exec(pair));
+  if (found.some((match) => !match)) return undefined;
+  try {
+    return Object.fromEntries(found.map((match) => [match?.[1] ?? "", decodeURIComponent(match?.[2] ?? "")]));
+  } catch {
+    return undefined;
+  }
 }
 
 /** With its colon; "" for what is no URL. */

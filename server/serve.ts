@@ -6,15 +6,20 @@ import { ServerCredentials } from "@grpc/grpc-js";
 import { invalidFields } from "@modelwire/proto";
 import { destination, type Logger, pino } from "pino";
 import { buildApp } from "./app.ts";
-import type { Config } from "./config.ts";
+import type { Config, TracesConfig } from "./config.ts";
 import { createInferenceHost, type LoadOptions } from "./inference/host.ts";
 import { type MetricsEndpoint, serveMetrics } from "./metrics/endpoint.ts";
 import { Metrics } from "./metrics/metrics.ts";
 import { fromInference } from "./services/inference-errors.ts";
 import { openModelStore } from "./store/open.ts";
+import { callTraces } from "./tracing/call-traces.ts";
+import { SpanExporter } from "./tracing/exporter.ts";
 
 /** Of this package, found by its name, so that it is the same from the sources and from dist. */
 const { version } = createRequire(import.meta.url)("modelwire/package.json") as { version: string };
+
+/** What spans of the last calls have to be sent in, where the calls took all of the grace time. */
+const LEAST_FLUSH_MS = 1000;
 
 export interface RunningServer {
   /** host:port that it listens on. */
@@ -45,9 +50,13 @@ export async function startServer(config: Config, deps: { log?: Logger } = {}): 
   const host = createInferenceHost();
   const { maxMessageBytes, maxConcurrentStreams, maxModelBytes, reflection, prefixCache } = config;
   const metrics = config.metrics && new Metrics(version);
+  const exporter = config.traces && spanExporter(config.traces, log);
   const app = buildApp({
     ...{ store, host, log, maxModelBytes, maxMessageBytes, maxConcurrentStreams, reflection },
-    watchers: metrics ? [metrics.watcher] : [],
+    watchers: [
+      ...(metrics ? [metrics.watcher] : []),
+      ...(exporter ? [callTraces(config.traces?.content ?? false, (span) => exporter.add(span))] : []),
+    ],
     load: loadOptions(config),
     life: { memoryBytes: config.modelMemoryBytes, keepAliveMs: config.keepAliveMs },
     prefixScope: prefixCache === "caller" ? "caller" : "shared",
@@ -91,7 +100,9 @@ export async function startServer(config: Config, deps: { log?: Logger } = {}): 
   const stop = async () => {
     log.info({ graceMs: config.graceMs }, "draining");
     takesCalls = false;
+    const drained = performance.now() + config.graceMs;
     const cutOff = await app.drain(config.graceMs);
+    await exporter?.close(Math.max(LEAST_FLUSH_MS, drained - performance.now()));
     await release();
     log.info({ cutOff }, "stopped");
     finish();
@@ -123,6 +134,12 @@ function loadOptions(config: Config): LoadOptions {
     ...(threads !== undefined && { threads }),
     ...(cacheTokens !== undefined && { cacheTokens }),
   };
+}
+
+function spanExporter({ endpoint, headers, serviceName }: TracesConfig, log: Logger): SpanExporter {
+  const resource = { "service.name": serviceName, "service.version": version, "process.pid": process.pid };
+  const onLoss = (spans: number, why: string) => log.warn({ spans, why }, "spans were lost");
+  return new SpanExporter({ endpoint, headers, resource, version, onLoss });
 }
 
 async function serverCredentials({ tls }: Config): Promise<ServerCredentials> {

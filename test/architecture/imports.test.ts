@@ -27,13 +27,14 @@ const MAY: Record<string, string[]> = {
   "server/inference": ["server/onnx", "server/decoder", "server/tokenizer", "server/grammar"],
   // Of the wire the schema of one message: what uploads bring is counted.
   "server/metrics": ["proto", "server/rpc/call-watcher.ts", "server/inference/types.ts"],
+  "server/tracing": ["proto", "server/rpc/call-watcher.ts"],
   "server/services": ["proto", "server/rpc", "server/store", "server/inference", "server/mlmodel"],
   // The client only in the text that it writes.
   "server/codegen": ["proto", "client"],
   "server/cli": ["proto", "client", "server/codegen", "server"],
   server: [
     ...["proto", "client", "server/rpc", "server/services", "server/store", "server/inference", "server/onnx"],
-    "server/metrics",
+    ...["server/metrics", "server/tracing"],
   ],
 };
 
