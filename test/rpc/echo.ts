@@ -7,6 +7,7 @@ import { serviceClient } from "../../client/call.ts";
 import type { CallOptions } from "../../client/call-options.ts";
 import type { ClientOptions } from "../../client/client-options.ts";
 import { Connection } from "../../client/connection.ts";
+import type { CallWatcher } from "../../server/rpc/call-watcher.ts";
 import type { CallContext } from "../../server/rpc/context.ts";
 import { RpcServer } from "../../server/rpc/server.ts";
 import { EchoService } from "../gen/modelwire/test/v1/echo_pb.ts";
@@ -36,7 +37,11 @@ const plain: EchoHandlers = {
   },
 };
 
-export async function startEcho(handlers: Partial<EchoHandlers> = {}, options: ClientOptions = {}): Promise<Echo> {
+export async function startEcho(
+  handlers: Partial<EchoHandlers> = {},
+  options: ClientOptions = {},
+  watchers: readonly CallWatcher[] = [],
+): Promise<Echo> {
   const log: Record<string, unknown>[] = [];
   const sink = new Writable({
     write(line, _encoding, done) {
@@ -44,7 +49,7 @@ export async function startEcho(handlers: Partial<EchoHandlers> = {}, options: C
       done();
     },
   });
-  const server = new RpcServer({ log: pino({ base: null }, sink) });
+  const server = new RpcServer({ log: pino({ base: null }, sink), watchers });
   server.add(EchoService, { ...plain, ...handlers });
   const port = await server.listen("127.0.0.1:0", ServerCredentials.createInsecure());
   const connection = new Connection(`127.0.0.1:${port}`, { retry: false, ...options });
