@@ -9,6 +9,11 @@ import { phi3Mini } from "./models/geometry.mjs";
 import { textOf, writeTokenizer } from "./models/tokenizer.mjs";
 import { startService } from "./service.mjs";
 
+/**
+ * Random weights soon say the same few tokens again and again, which an engine that guesses ahead would profit from and no
+ * real text does. So what has been said is made unlikely: the likeliest token is taken as before, of what is left.
+ */
+const unlikeItself = { repetitionPenalty: 10 };
 const files = ["model.onnx", "model.onnx.data", "genai_config.json"];
 
 /** What a service needs on its disk: a store with the model, which `remove` takes away. */
@@ -86,7 +91,7 @@ class ServiceSide {
     const request = {
       model: this.#modelId,
       messages: messages.map(({ role, ids }) => ({ role, content: textOf(ids) })),
-      options: { maxTokens: n, temperature: 0, ignoreEos: true },
+      options: { ...unlikeItself, maxTokens: n, temperature: 0, ignoreEos: true },
     };
     const started = performance.now();
     const ids = [];

@@ -228,5 +228,6 @@ const notes =
   "genai's have a least length, a step of llama.cpp takes nothing and goes on with random tokens. Ours is asked over gRPC by the " +
   "process that measures, on the same two cores; the peers are asked in their own process and measure themselves. Of llama.cpp " +
   "one call holds a token of every row that decodes and prompts up to 512 tokens. What is added to the bare runner's step is " +
-  "taken round by round. Random weights do not repeat their prompt: for guessing ahead the tokens of the answer are a script's, " +
+  "taken round by round. Random weights soon run in circles, which guessing ahead would profit from and the peers would not: " +
+  "ours have a repetition penalty of 10. They do not repeat their prompt either: for guessing ahead the tokens of the answer are a script's, " +
   "whose logits are raised behind the model, which computes all that it is asked for.";

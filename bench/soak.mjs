@@ -223,41 +223,25 @@ async function knowsFormats({ clients, loaded }) {
   );
 }
 
-const played = [];
-const port = await freePort();
-const crowd = await open("crowd", [
-  "--max-sequences",
-  "8",
-  "--cache-tokens",
-  "6144",
-  "--max-queue",
-  "40",
-  "--metrics-port",
-  `${port}`,
-]);
-const alone = await open("alone", ["--max-sequences", "1", "--no-speculation", "--prefix-cache", "off"]);
-try {
-  printMachine(`${count} requests, ${atATime} at a time, seed ${seed}`);
-  const formatted = await knowsFormats(crowd);
-  if (!formatted) console.log("response formats are not known to the service: left out");
-  const { modelId } = crowd.loaded;
-
+/** All requests, in their order, so many at a time. @returns the service's memory at the beginning of each, in MiB */
+async function playAll({ service, clients, loaded }, numbers, formatted) {
   const memory = [];
   let next = 0;
-  const numbers = values.only === undefined ? Array.from({ length: count }, (_, i) => i) : [Number(values.only)];
   // The last tenth come two at a time, which is when tokens are guessed ahead.
   const caller = async (_, i) => {
     while (next < numbers.length * (i < 2 ? 1 : 0.9)) {
       const number = numbers[next++];
-      memory.push({ number, mib: crowd.service.memory("VmRSS") });
-      const { turns, ...request } = requestOf(seed, number, modelId, formatted);
-      await play(crowd.clients, request, turns);
+      memory.push(service.memory("VmRSS"));
+      const { turns, ...request } = requestOf(seed, number, loaded.modelId, formatted);
+      await play(clients, request, turns);
     }
   };
-  const began = performance.now();
   await Promise.all(Array.from({ length: atATime }, caller));
-  const seconds = (performance.now() - began) / 1000;
+  return memory;
+}
 
+/** What the requests came to, so that a reader sees what was tried. */
+function tellOutcomes(seconds, found) {
   const outcomes = new Map();
   for (const { answer } of played) {
     const { reason, code } = answer.error ?? {};
@@ -266,54 +250,78 @@ try {
   }
   const told = [...outcomes].map(([outcome, number]) => `${number} ${outcome}`).join(", ");
   console.log(`${played.length} requests in ${seconds.toFixed(0)} s: ${told}`);
-  const work = played.flatMap(({ answer }) => answer.done?.timings ?? []);
-  const usage = played.flatMap(({ answer }) => answer.done?.usage ?? []);
-  const sum = (list, field) => list.reduce((all, entry) => all + (entry[field] ?? 0), 0);
+  const done = played.flatMap(({ answer }) => answer.done ?? []);
+  const sum = (part, field) => done.reduce((all, one) => all + (one[part]?.[field] ?? 0), 0);
   console.log(
-    `${sum(usage, "completionTokens")} tokens in ${sum(work, "steps")} steps of a row; ${sum(work, "draftedTokens")} guessed, ` +
-      `${sum(work, "acceptedTokens")} right; of ${sum(usage, "promptTokens")} prompt tokens ${sum(usage, "cachedPromptTokens")} were in the cache`,
+    `${sum("usage", "completionTokens")} tokens streamed in ${sum("timings", "steps")} steps of a row; ` +
+      `${sum("timings", "draftedTokens")} guessed, ${sum("timings", "acceptedTokens")} right; of ${sum("usage", "promptTokens")} ` +
+      `prompt tokens ${sum("usage", "cachedPromptTokens")} were in the cache; ${found.get("vllm:num_preemptions_total")} gave up their place`,
   );
+}
 
-  // Places are given back before the next step, which those that were cancelled last do not wait for.
-  await sleep(500);
-  const { models } = await crowd.clients[0].serving.listLoadedModels({});
+/** Nobody is waited for any more: every place and every block of the cache is free. */
+async function checkFree(client, found) {
+  const { models } = await client.serving.listLoadedModels({});
   for (const { name, running, waiting } of models)
     check(running === 0 && waiting === 0, `${name}: ${running} running, ${waiting} waiting at the end`);
-  const found = await series(port);
-  if (found.size === 0) console.log("no metrics are served: not looked at");
-  for (const name of ["vllm:num_requests_running", "vllm:num_requests_waiting"]) {
-    if (found.size > 0) check(found.get(name) === 0, `${name} is ${found.get(name)} at the end`);
-  }
-  const quarter = (from) =>
-    median(
-      memory.filter(({ number }) => number >= from * count && number < (from + 0.25) * count).map(({ mib }) => mib),
-    );
-  if (values.only === undefined) {
-    const [third, last] = [quarter(0.5), quarter(0.75)];
-    console.log(
-      `figure: memory by quarters: ${[0, 0.25, 0.5, 0.75].map(quarter).join(", ")} MiB; bar: ${FLAT_MIB} more in the last`,
-    );
-    check(last - third <= FLAT_MIB, `memory grew from ${third} to ${last} MiB`);
-  }
+  for (const name of ["vllm:num_requests_running", "vllm:num_requests_waiting", "vllm:kv_cache_usage_perc"])
+    check(found.get(name) === 0, `${name} is ${found.get(name)} at the end`);
+}
 
-  const again = performance.now();
+function checkMemory(memory) {
+  const quarters = [0, 1, 2, 3].map((i) =>
+    median(memory.slice((i * memory.length) / 4, ((i + 1) * memory.length) / 4)),
+  );
+  const more = quarters[3] - quarters[2];
+  console.log(`figure: memory by quarters: ${quarters.join(", ")} MiB; bar: ${FLAT_MIB} more in the last`);
+  check(more <= FLAT_MIB, `the service has ${more} MiB more in the last quarter`);
+}
+
+/** Asks again, alone, what was answered, each different request once, and compares. @returns how many those were */
+async function compareAll({ clients: [client], loaded }) {
   const asked = new Map();
   const left = played.filter(({ answer }) => answer.whole || answer.choices.size > 0);
   // Several wait for the one place, so that it is never empty.
   const asker = async () => {
     for (let one = left.pop(); one; one = left.pop()) {
-      const input = { ...one.input, model: alone.loaded.modelId };
+      const input = { ...one.input, model: loaded.modelId };
       const key = JSON.stringify([input, one.answer.folded]);
       if (!asked.has(key) && asked.size >= mostAlone) continue;
-      if (!asked.has(key))
-        asked.set(key, one.answer.folded ? fold(alone.clients[0], input) : ask(alone.clients[0], input, {}));
+      if (!asked.has(key)) asked.set(key, one.answer.folded ? fold(client, input) : ask(client, input, {}));
       const answer = await asked.get(key);
       if (values.only !== undefined) console.log(input, one.answer.choices, answer.choices);
       compare(one, answer);
     }
   };
   await Promise.all(Array.from({ length: 4 }, asker));
-  console.log(`${asked.size} asked again, alone, in ${((performance.now() - again) / 1000).toFixed(0)} s`);
+  return asked.size;
+}
+
+const played = [];
+const port = await freePort();
+const tight = ["--max-sequences", "8", "--cache-tokens", "6144", "--max-queue", "40"];
+const crowd = await open("crowd", [...tight, "--metrics-port", `${port}`]);
+const alone = await open("alone", ["--max-sequences", "1", "--no-speculation", "--prefix-cache", "off"]);
+try {
+  printMachine(`${count} requests, ${atATime} at a time, seed ${seed}`);
+  const formatted = await knowsFormats(crowd);
+  check(formatted, "the service does not keep to a response format");
+
+  const numbers = values.only === undefined ? Array.from({ length: count }, (_, i) => i) : [Number(values.only)];
+  const began = performance.now();
+  const memory = await playAll(crowd, numbers, formatted);
+  const seconds = (performance.now() - began) / 1000;
+
+  // Places are given back before the next step, which those that were cancelled last do not wait for.
+  await sleep(500);
+  const found = await series(port);
+  tellOutcomes(seconds, found);
+  await checkFree(crowd.clients[0], found);
+  if (numbers.length >= 1000) checkMemory(memory);
+
+  const again = performance.now();
+  const different = await compareAll(alone);
+  console.log(`${different} asked again, alone, in ${((performance.now() - again) / 1000).toFixed(0)} s`);
 } finally {
   await crowd.close();
   await alone.close();

@@ -12,6 +12,8 @@ import { ScriptedRunner } from "./scripted-runner.mjs";
 
 const { model: folder, threads, packed, cacheTokens } = JSON.parse(process.argv[2]);
 const greedy = { temperature: 0, topK: 1, topP: 1, seed: 1n, ignoreEos: true };
+/** So that random weights do not run in circles, as in ../engine-service.mjs. */
+const unlikeItself = { ...greedy, repetitionPenalty: 10 };
 /** Of a text that repeats its prompt: so many passages of so many tokens, and new tokens before each one that is said again. */
 const passages = { count: 8, tokens: 24, between: 3 };
 /** The prompt of every scripted answer, in passages: what is computed of it is computed once. */
@@ -47,7 +49,7 @@ await answerLines(
     async play(_, { load }) {
       const { engine, runner } = await once("engine", () => openEngine({}, withPauses));
       runner.pauses.length = 0;
-      const played = await play(engine, load);
+      const played = await play(engine, load, unlikeItself);
       // The first one is from the load before.
       return { ...played, pauses: runner.pauses.slice(1) };
     },
@@ -63,18 +65,18 @@ await answerLines(
       );
       const [question, answer] = text === "random" ? random(n, seed) : repeating(n, seed);
       runner.script = [...question, ...answer];
-      const { times } = await play(engine, [{ at: 0, prompt: question, n }]);
+      const { times } = await play(engine, [{ at: 0, prompt: question, n }], greedy);
       return { times, steps: runner.steps };
     },
   },
 );
 
-async function play(engine, load) {
+async function play(engine, load, choice) {
   const began = performance.now();
   const answers = load.map(async ({ at, prompt: ids, n }) => {
     if (at > 0) await new Promise((resolve) => setTimeout(resolve, at * 1000));
     const times = [];
-    const options = { ...greedy, maxTokens: n };
+    const options = { ...choice, maxTokens: n };
     for await (const { type } of engine.generate({ ids, options }))
       if (type === "token") times.push(performance.now() - began);
     return times;
