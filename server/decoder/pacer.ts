@@ -43,9 +43,11 @@ export class Pacer {
   readonly #mostAlone: number;
   /** Milliseconds of steps without prompt tokens, by their tokens. */
   readonly #plain = new Map<number, Recent>();
-  /** Milliseconds per prompt token in steps beside answers, and in steps of prompts alone. */
+  /** Milliseconds that a prompt token adds to a step beside answers, and to a step of prompts alone. */
   readonly #beside = new Recent();
   readonly #alone = new Recent();
+  /** Milliseconds of a whole step of prompts alone, by its tokens. */
+  readonly #aloneShare = new Recent();
 
   constructor(options: PacerOptions = {}) {
     this.#costs = options.costs;
@@ -63,10 +65,14 @@ export class Pacer {
       this.#plain.set(tokens, recent);
       recent.add(ms);
     } else if (tokens === 0) {
-      if (promptTokens >= least) this.#alone.add((ms - (this.#baseMs ?? 0)) / promptTokens);
+      // A short rest of a prompt tells little of a full step.
+      if (promptTokens < Math.max(least, this.#aloneBudget() / 2)) return;
+      this.#aloneShare.add(ms / promptTokens);
+      this.#alone.add(Math.max(ms - (this.#baseMs ?? 0), ms / 2) / promptTokens);
     } else {
+      // Never next to nothing, though the steps that it is compared with may have been disturbed.
       const plain = this.stepMs(tokens);
-      if (plain !== undefined) this.#beside.add((ms - plain) / promptTokens);
+      if (plain !== undefined) this.#beside.add(Math.max(ms - plain, ms / 4) / promptTokens);
     }
   }
 
@@ -127,8 +133,10 @@ export class Pacer {
   }
 
   #aloneBudget(): number {
-    const each = this.promptTokenMs;
-    const fits = each === undefined ? firstAlone : (this.#aloneStepMs - (this.#baseMs ?? 0)) / Math.max(each, 1e-6);
+    const [share, each] = [this.#aloneShare.median, this.promptTokenMs];
+    let fits = firstAlone;
+    if (share !== undefined) fits = this.#aloneStepMs / Math.max(share, 1e-6);
+    else if (each !== undefined) fits = (this.#aloneStepMs - (this.#baseMs ?? 0)) / Math.max(each, 1e-6);
     return Math.max(1, Math.min(inEights(fits), this.#mostAlone));
   }
 }

@@ -131,6 +131,19 @@ describe("what has been computed", () => {
     expect(runner.heldBlocks).toBeLessThanOrEqual(60);
   });
 
+  test("is given up when only one that has left while it waited could use it", async () => {
+    const { engine, runner } = start({ maxSequences: 1 });
+    const left = ask(engine, text(50), { options: { maxTokens: 100 } });
+    await left.next();
+    await left.next();
+    const urgent = ask(engine, text(50, 2), { priority: 1, options: { maxTokens: 10 } });
+    await urgent.next();
+    expect(engine.snapshot().residents).toHaveLength(1);
+    await left.return();
+    await rest(urgent);
+    expect(runner).toMatchObject({ freePlaces: runner.places, heldBlocks: 0 });
+  });
+
   test("is no use to other scopes, nor to anyone when that is said", async () => {
     const asked = (engine: Engine, cacheScope?: string) =>
       rest(ask(engine, text(50), { ...(cacheScope && { cacheScope }), options: { maxTokens: 2 } }));
@@ -434,6 +447,18 @@ test("metrics add up", async () => {
   expect(metrics.outcomes).toEqual({ stop: 1, length: 2, cancelled: 1, expired: 0, refused: 0, failed: 0 });
   expect(metrics.stepTokens.sum).toBe(computed(runner));
   expect(metrics.timeToFirstTokenSeconds.counts.reduce((sum, count) => sum + count, 0)).toBe(3);
+});
+
+test("what is computed for one that has left meanwhile is counted as wasted, and is no token of its answer", async () => {
+  let leave: (() => void) | undefined;
+  const { engine } = start({ before: () => leave?.() });
+  const [stays, leaves] = [1, 2].map((seed) => ask(engine, text(20, seed), { options: { maxTokens: 9 } }));
+  for (const reader of [stays!, leaves!]) await reader.next();
+  leave = () => void leaves!.return();
+  await rest(stays!);
+  const { wastedTokens, generatedTokens } = engine.metrics();
+  expect(wastedTokens).toBe(1);
+  expect(generatedTokens).toBe(9 + 1);
 });
 
 function refusal(call: () => unknown): unknown {

@@ -33,8 +33,8 @@ describe("a pacer", () => {
     expect([pacer.budget(1), pacer.budget(0)]).toEqual([32, 128]);
     for (let i = 0; i < 9; i++) pacer.learn({ tokens: 4, promptTokens: 0 }, 118);
     expect(prefill(pacer, { baseMs: 80, tokenMs: 9.5 }, 4, 20).at(-1)).toBe(8);
-    for (let i = 0; i < 9; i++) pacer.learn({ tokens: 0, promptTokens: 128 }, 128 * 2);
-    expect(pacer.budget(0)).toBeGreaterThan(400);
+    for (let i = 0; i < 9; i++) pacer.learn({ tokens: 0, promptTokens: pacer.budget(0) }, 80 + 2 * pacer.budget(0));
+    expect(pacer.budget(0)).toBe(456);
   });
 
   test("keeps steps beside answers within the factor, whatever the machine and however wrong the first costs were", () => {
@@ -71,6 +71,16 @@ describe("a pacer", () => {
     const pacer = new Pacer(reference);
     for (let i = 0; i < 18; i++) pacer.learn({ tokens: 8, promptTokens: 0 }, ms(machine, 8) * (i % 3 === 2 ? 5 : 1));
     expect(new Set(prefill(pacer, machine, 8, 60, 3).slice(9))).toEqual(new Set([16]));
+  });
+
+  test("is not led astray when its first measurement was, nor by rests of prompts", () => {
+    const pacer = new Pacer({ costs: { stepMs: 490, promptTokenMs: 9 } });
+    for (let i = 0; i < 20; i++) {
+      const promptTokens = i % 2 === 0 ? pacer.budget(0) : 5;
+      pacer.learn({ tokens: 0, promptTokens }, 82 + 9.5 * promptTokens);
+      expect(pacer.budget(0)).toBeLessThanOrEqual(96);
+    }
+    expect(pacer.budget(0)).toBeGreaterThanOrEqual(88);
   });
 
   test("gives at least eight tokens where a prompt is a run of its own and a few would cost as much", () => {
