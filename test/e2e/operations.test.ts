@@ -1,7 +1,7 @@
 // What an operator relies on: health, reflection, TLS, shutdown, no telemetry. With outside tools where there are any.
 import { execFile } from "node:child_process";
 import { readdir, readFile, rm } from "node:fs/promises";
-import { networkInterfaces } from "node:os";
+import { networkInterfaces, totalmem } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -159,6 +159,35 @@ test("every wrong flag and variable is reported at once", () => {
   expect(parse).toThrow(/--port.*--grace-ms/s);
   expect(parse).toThrow(/--log-level/);
   expect(parse).toThrow(/--tls-key/);
+});
+
+test("settings of models, cache, metrics and traces are read, and wrong ones are all reported", () => {
+  const flags = ["--load", "a, b,", "--cache-tokens", "4096", "--metrics-port", "0", "--no-speculation"];
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://localhost:4318", OTEL_EXPORTER_OTLP_HEADERS: "key=a%2Cb" };
+  expect(parseConfig([...flags, "--keep-alive-ms", "60000", "--model-memory-bytes", "1000"], env)).toMatchObject({
+    ...{ load: ["a", "b"], cacheTokens: 4096, speculate: false, keepAliveMs: 60_000, modelMemoryBytes: 1000 },
+    metrics: { host: "127.0.0.1", port: 0 },
+    traces: { endpoint: "http://localhost:4318", headers: { key: "a,b" }, serviceName: "modelwire", content: false },
+  });
+  const plain = parseConfig([], {});
+  expect(plain).toMatchObject({ ...{ load: [], cacheTokens: undefined, speculate: true, prefixCache: "shared" } });
+  expect(plain).toMatchObject({ maxQueue: 256, keepAliveMs: Infinity, metrics: undefined, traces: undefined });
+  // Three quarters of the memory that there is; all of it cannot be for models.
+  expect(plain.modelMemoryBytes).toBeGreaterThan(0);
+  expect(plain.modelMemoryBytes).toBeLessThanOrEqual(totalmem() * 0.75);
+  expect(parseConfig(["--model-memory-bytes", "0"], {}).modelMemoryBytes).toBe(Infinity);
+  const wrong = [
+    "--cache-tokens",
+    "0",
+    "--prefix-cache",
+    "mine",
+    "--otlp-endpoint",
+    "localhost",
+    "--otlp-headers",
+    "x",
+  ];
+  for (const flag of ["--cache-tokens", "--prefix-cache", "--otlp-endpoint", "--otlp-headers"])
+    expect(() => parseConfig(wrong, {})).toThrow(flag);
 });
 
 test("SIGTERM lets a running stream finish, refuses new calls, ends with 0, and leaves no telemetry", async () => {
