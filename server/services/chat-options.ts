@@ -65,17 +65,16 @@ function isTokenId(id: number): boolean {
 /** Wire → engine, of options that were checked; what is absent stays absent. */
 export function toGenerateOptions(o: WantedOptions | undefined): GenerateOptions {
   if (!o) return {};
-  const { stop, logitBias, stopTokenIds, logprobs, topLogprobs, ...same } = o;
+  const { temperature, maxTokens, n, topP, topK, seed, minP, minTokens, ignoreEos } = o;
+  const { repetitionPenalty, presencePenalty, frequencyPenalty, stop, stopTokenIds, logitBias, logprobs } = o;
   const bias = Object.entries(logitBias).map(([id, value]): [number, number] => [Number(id), value]);
-  const { temperature, maxTokens, n, topP, topK, seed, minP, repetitionPenalty } = same;
-  const { presencePenalty, frequencyPenalty, minTokens, ignoreEos } = same;
-  const single = { temperature, maxTokens, n, topP, topK, seed, minP, repetitionPenalty };
   return {
-    ...present({ ...single, presencePenalty, frequencyPenalty, minTokens, ignoreEos }),
+    ...present({ temperature, maxTokens, n, topP, topK, seed, minP, minTokens, ignoreEos }),
+    ...present({ repetitionPenalty, presencePenalty, frequencyPenalty }),
     ...(stop.length > 0 && { stop: [...stop] }),
-    ...(bias.length > 0 && { logitBias: new Map(bias) }),
     ...(stopTokenIds.length > 0 && { stopTokenIds: [...stopTokenIds] }),
-    ...(logprobs && { logprobs: topLogprobs ?? 0 }),
+    ...(bias.length > 0 && { logitBias: new Map(bias) }),
+    ...(logprobs && { logprobs: o.topLogprobs ?? 0 }),
   };
 }
 
