@@ -150,7 +150,7 @@ export const OPTIONS: readonly Option[] = [
     value: "<whose>",
     env: "MODELWIRE_PREFIX_CACHE",
     fallback: "shared",
-    help: "computed beginnings of prompts: shared by all, by one caller's calls, or off",
+    help: "beginnings of prompts: shared by all, by one caller's calls, or off",
   },
   {
     flag: "no-speculation",
