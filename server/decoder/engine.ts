@@ -4,20 +4,20 @@
 
 import { RunTerminatedError } from "../onnx/errors.ts";
 import type { ModelRunner } from "../onnx/model-runner.ts";
+import { Admission } from "./admission.ts";
 import { advance, type Ending } from "./advance.ts";
 import { packBatch } from "./batch.ts";
 import { CacheSpace } from "./cache-space.ts";
 import { EngineCounts } from "./engine-counts.ts";
-import { DeadlineExpiredError, DeadlineUnreachableError, EngineClosedError, QueueFullError } from "./errors.ts";
-import { firstTokenMs, type Load, placeMs } from "./forecast.ts";
+import { DeadlineExpiredError, EngineClosedError } from "./errors.ts";
 import type { EngineSnapshot, SequenceSnapshot } from "./invariants.ts";
 import { Lineup } from "./lineup.ts";
 import type { EngineMetrics, RequestOutcome } from "./metrics.ts";
 import { Pacer, type StepCosts } from "./pacer.ts";
-import { PromptLookup } from "./prompt-lookup.ts";
-import { checkRequest, type GenerateInput } from "./request.ts";
-import { type PlanEntry, planStep, type Schedulable, type StepLimits } from "./scheduler.ts";
-import { type FinishReason, Sequence } from "./sequence.ts";
+import { Planner } from "./planner.ts";
+import type { GenerateInput } from "./request.ts";
+import type { PlanEntry } from "./scheduler.ts";
+import type { Sequence } from "./sequence.ts";
 import { SequenceReader } from "./sequence-reader.ts";
 
 export interface EngineOptions {
@@ -53,62 +53,58 @@ export interface EngineOptions {
   readonly onStep?: (snapshot: EngineSnapshot) => void;
 }
 
-/** Tokens of a step, guesses included, up to which guessing is worth while: the rows that the native operators take at a time. */
-const guessingTokens = 8;
-
 export class Engine {
   readonly #runner: ModelRunner;
-  readonly #options: EngineOptions;
-  readonly #queueLimit: number;
-  readonly #windowTokens: number;
-  readonly #maxRunning: number;
-  readonly #guesses: boolean;
+  readonly #limits: { readonly maxSequences: number; readonly queueLimit: number; readonly windowTokens: number };
   readonly #now: () => number;
+  readonly #onStep: ((snapshot: EngineSnapshot) => void) | undefined;
   readonly #space: CacheSpace;
   readonly #lineup: Lineup;
   readonly #pacer: Pacer;
-  readonly #limits: StepLimits;
+  readonly #admission: Admission;
+  readonly #planner: Planner;
   readonly #counts = new EngineCounts();
   /** Sequences of the forward in flight. */
   #inStep: readonly Sequence[] = [];
-  #nextId = 0;
   #closed = false;
   #wakeLoop: () => void = () => {};
   readonly #loop: Promise<void>;
 
   /** Takes over `runner`: `close` disposes it. */
   constructor(runner: ModelRunner, options: EngineOptions = {}) {
+    const { queueLimit = 256, windowTokens = 16, agingMs = 15_000, lookup } = options;
+    const { chunkBesideDecoding: mostBeside = Infinity, chunkAlone: mostAlone = Infinity } = options;
+    const maxRunning = Math.min(options.maxRunning ?? Infinity, runner.maxSequences);
+    const isPaused = (sequence: Sequence) => this.#isPaused(sequence);
     this.#runner = runner;
-    this.#options = options;
-    this.#queueLimit = options.queueLimit ?? 256;
-    this.#windowTokens = options.windowTokens ?? 16;
-    this.#maxRunning = Math.min(options.maxRunning ?? Infinity, runner.maxSequences);
-    this.#guesses = options.speculate !== false && options.rowInvariant !== false && runner.spec.allLogits;
+    this.#limits = { maxSequences: maxRunning, queueLimit, windowTokens };
     this.#now = options.now ?? (() => performance.now());
-    const space = new CacheSpace(runner, options.prefixCache !== false);
-    this.#space = space;
+    this.#onStep = options.onStep;
+    this.#space = new CacheSpace(runner, options.prefixCache !== false);
+    this.#pacer = new Pacer({ ...options, mostBeside, mostAlone });
     this.#lineup = new Lineup({
-      maxRunning: this.#maxRunning,
-      queueLimit: this.#queueLimit,
-      agingMs: options.agingMs ?? 15_000,
-      isPaused: (sequence) => this.#isPaused(sequence),
-      fits: (next, running) => space.fits(next, running),
+      maxRunning,
+      queueLimit,
+      agingMs,
+      isPaused,
+      fits: (next, running) => this.#space.fits(next, running),
       onPark: (sequence) => {
-        space.leave(sequence, true);
+        this.#space.leave(sequence, true);
         this.#counts.preempted();
       },
     });
-    const pacer = new Pacer({
-      ...options,
-      ...(options.chunkBesideDecoding !== undefined && { mostBeside: options.chunkBesideDecoding }),
-      ...(options.chunkAlone !== undefined && { mostAlone: options.chunkAlone }),
+    this.#admission = new Admission(runner.spec, this.#space, this.#lineup, this.#pacer, {
+      queueLimit,
+      maxRunning,
+      isPaused,
     });
-    this.#pacer = pacer;
-    this.#limits = {
-      maxEntries: runner.maxSequences,
-      maxTokens: runner.maxTokens,
-      budget: (tokens) => pacer.budget(tokens),
-    };
+    this.#planner = new Planner(runner, this.#space, this.#lineup, this.#pacer, {
+      guesses: options.speculate !== false && options.rowInvariant !== false && runner.spec.allLogits,
+      lookup,
+      windowTokens,
+      isPaused,
+      onStart: (sequence) => this.#start(sequence),
+    });
     this.#loop = this.#run().catch((error: unknown) => this.#collapse(error));
   }
 
@@ -136,10 +132,8 @@ export class Engine {
   /** The state between steps. */
   snapshot(): EngineSnapshot {
     return {
-      maxSequences: this.#maxRunning,
-      queueLimit: this.#queueLimit,
+      ...this.#limits,
       contextLength: this.#runner.spec.contextLength,
-      windowTokens: this.#windowTokens,
       room: this.#runner.room,
       queued: this.#lineup.waiting.map(snapshotOf),
       running: this.#lineup.running.map(snapshotOf),
@@ -176,26 +170,7 @@ export class Engine {
     try {
       signal?.throwIfAborted();
       if (this.#closed) throw new EngineClosedError();
-      const { prompt, maxTokens } = checkRequest(input, this.#runner.spec, this.#space.tokens);
-      const arrivedAtMs = this.#now();
-      const sequence = new Sequence(
-        this.#nextId++,
-        prompt,
-        { ...input.options, maxTokens },
-        {
-          arrivedAtMs,
-          askedAtMs: input.askedAtMs ?? arrivedAtMs,
-          scope: input.cacheScope ?? Symbol("its own"),
-          leavesCache: input.cacheScope !== undefined,
-          caller: input.caller ?? "",
-          priority: input.priority ?? 0,
-          deadlineMs: input.deadlineMs ?? Infinity,
-          constraint: input.constraint,
-          endings: endingsOf(input, this.#runner.spec.eosIds),
-        },
-      );
-      this.#refuseWhatMustFail(sequence);
-      this.#lineup.add(sequence);
+      const sequence = this.#admission.admit(input, this.#now(), this.#counts.meanAnswer);
       this.#wakeLoop();
       return sequence;
     } catch (error) {
@@ -203,31 +178,6 @@ export class Engine {
       this.#counts.refused();
       throw error;
     }
-  }
-
-  /** @throws QueueFullError, DeadlineExpiredError, DeadlineUnreachableError before anything is spent on it */
-  #refuseWhatMustFail({ tokens, standing }: Sequence): void {
-    const { scope, deadlineMs, arrivedAtMs } = standing;
-    const load = this.#ahead();
-    const mean = this.#counts.meanAnswer;
-    // Who ends lets one in that waits, and so makes room for one that does.
-    if (this.#lineup.full)
-      throw new QueueFullError(this.#queueLimit, pause(placeMs({ ...load, waiting: [] }, mean, this.#pacer)));
-    if (deadlineMs === Infinity) return;
-    const remaining = deadlineMs - arrivedAtMs;
-    if (remaining <= 0) throw new DeadlineExpiredError(0);
-    const known = this.#space.known(tokens, scope, this.#lineup.running);
-    const estimate = firstTokenMs(tokens.length - known, load, mean, this.#pacer);
-    if (estimate !== undefined && estimate > remaining)
-      throw new DeadlineUnreachableError(estimate, remaining, pause(estimate - remaining));
-  }
-
-  #ahead(): Load {
-    const ahead = (list: readonly Sequence[]) =>
-      list
-        .filter((sequence) => !sequence.cancelled && !this.#isPaused(sequence))
-        .map(({ pending, remaining }) => ({ promptTokens: pending, answerTokens: remaining }));
-    return { places: this.#maxRunning, running: ahead(this.#lineup.running), waiting: ahead(this.#lineup.waiting) };
   }
 
   #cancel(sequence: Sequence, error: unknown): void {
@@ -244,8 +194,8 @@ export class Engine {
     while (!this.#closed) {
       this.#dropEnded();
       this.#lineup.shareOut(this.#now());
-      const plan = this.#reserve(this.#plan());
-      this.#options.onStep?.(this.snapshot());
+      const plan = this.#planner.plan(this.#now());
+      this.#onStep?.(this.snapshot());
       if (plan.length > 0) await this.#step(plan);
       else await this.#woken();
     }
@@ -265,67 +215,12 @@ export class Engine {
     clearTimeout(timer);
   }
 
-  /** What the next step computes. A sequence that it brings in takes over what another has computed of the same beginning. */
-  #plan(): PlanEntry<Sequence>[] {
-    for (;;) {
-      const rows = this.#rows();
-      const plan = planStep(rows, this.#limits).map((entry) => ({ ...entry, sequence: entry.sequence.sequence }));
-      const begun = plan.filter(({ sequence }) => !sequence.handle).map(({ sequence }) => this.#begin(sequence));
-      if (!begun.includes(true)) return plan; // else less is left to compute than was planned
-    }
-  }
-
-  #rows(): (Schedulable & { sequence: Sequence })[] {
-    const running = this.#lineup.inOrder(this.#now());
-    const ready = running.filter((sequence) => !this.#isPaused(sequence));
-    const most = this.#mostGuesses(ready);
-    return ready.map((sequence, i) => {
-      const { id, pending } = sequence;
-      const waitsFor = sequence.handle ? undefined : this.#space.awaited(sequence, ready.slice(0, i), running)?.id;
-      const row = { sequence, id, pending, paused: false, waitsFor };
-      return most > 0 ? { ...row, draft: this.#draft(sequence, most) } : row;
-    });
-  }
-
-  /** Guesses for each of those that run: as many as hardly lengthen the step, and none while a prompt waits for it. */
-  #mostGuesses(ready: readonly Sequence[]): number {
-    if (!this.#guesses || ready.some(({ pending }) => pending > 1)) return 0;
-    return Math.floor(guessingTokens / ready.length) - 1;
-  }
-
-  #draft(sequence: Sequence, most: number): Int32Array {
-    // Not more than its answer, or the window of its reader, has room for.
-    const room = Math.min(most, sequence.remaining - 1, this.#windowTokens - 1 - sequence.events.length);
-    sequence.lookup ??= this.#options.lookup?.() ?? this.#newLookup();
-    return sequence.lookup.draft(sequence.tokens, Math.max(0, room));
-  }
-
-  #newLookup(): PromptLookup {
-    const costs = this.#pacer.relativeCosts(guessingTokens - 1);
-    return new PromptLookup(costs && { costs });
-  }
-
-  /** @returns whether part of what it has was taken over */
-  #begin(sequence: Sequence): boolean {
-    this.#space.begin(sequence, this.#lineup.running);
-    if (!sequence.started) {
-      const now = this.#now();
-      sequence.started = true;
-      this.#counts.started(sequence, now, sequence.standing.leavesCache);
-      const timeMs = now - sequence.standing.askedAtMs;
-      sequence.events.push({ type: "start", cachedTokens: sequence.cached, timeMs });
-      sequence.wake();
-    }
-    return sequence.cached > 0;
-  }
-
-  #reserve(plan: readonly PlanEntry<Sequence>[]): readonly PlanEntry<Sequence>[] {
-    return this.#space.reserve(plan, (fitting) => {
-      const sequences = fitting.map(({ sequence }) => sequence);
-      const parked = this.#lineup.leastNeeded(sequences, this.#now());
-      if (parked) this.#lineup.park(parked);
-      return parked;
-    });
+  #start(sequence: Sequence): void {
+    const now = this.#now();
+    this.#counts.started(sequence, now, sequence.standing.leavesCache);
+    const timeMs = now - sequence.standing.askedAtMs;
+    sequence.events.push({ type: "start", cachedTokens: sequence.cached, timeMs });
+    sequence.wake();
   }
 
   /** The loop itself has failed, which is a mistake of ours or of the runner: nobody is left waiting. */
@@ -427,24 +322,11 @@ export class Engine {
 
   /** Its reader is behind. */
   #isPaused(sequence: Sequence): boolean {
-    return sequence.events.length >= this.#windowTokens;
+    return sequence.events.length >= this.#limits.windowTokens;
   }
 }
 
 const none = new Int32Array(0);
-
-function endingsOf({ options, constraint }: GenerateInput, eosIds: readonly number[]): Map<number, FinishReason> {
-  const endings = new Map<number, FinishReason>();
-  for (const id of options.stopTokenIds ?? []) endings.set(id, "stop");
-  // What is constrained ends where the constraint lets it: it knows no ending token as one like any other.
-  if (!options.ignoreEos || constraint) for (const id of eosIds) endings.set(id, "eos");
-  return endings;
-}
-
-/** Milliseconds after which it may be tried again: soon enough to notice, late enough not to be in the way. */
-function pause(ms: number | undefined): number {
-  return Math.round(Math.min(60_000, Math.max(100, ms ?? 1000)));
-}
 
 function snapshotOf(sequence: Sequence): SequenceSnapshot {
   return {

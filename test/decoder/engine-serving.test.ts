@@ -307,6 +307,24 @@ describe("who goes first", () => {
     expect((await Promise.all(all)).map((events) => tokens(events).length)).toEqual([49, 49, 49, 49, 50].map(() => 50));
   });
 
+  test("is at last who is in no hurry, though urgent requests of others never cease", async () => {
+    const { engine, runner } = start({ maxSequences: 2 }, { agingMs: 3000 });
+    let over = false;
+    const flood = async (seed: number) => {
+      while (!over) await rest(ask(engine, text(12, seed), { priority: 2, caller: "many", options: { maxTokens: 6 } }));
+    };
+    const floods = [1, 2, 3, 4].map(flood);
+    await Promise.resolve();
+    const calm = tokens(
+      await rest(ask(engine, text(40, 9), { priority: -1, caller: "calm", options: { maxTokens: 12 } })),
+    );
+    over = true;
+    expect(calm).toHaveLength(12);
+    // Three steps of priority are nine seconds, about eighty steps here; then it goes on to its end.
+    expect(runner.log.length).toBeLessThan(200);
+    await Promise.all(floods);
+  });
+
   test("a full queue says so, with when to try again", async () => {
     const { engine } = start({ maxSequences: 1 }, { queueLimit: 2, costs });
     const asked = (seed: number) => ask(engine, text(10, seed), { options: { maxTokens: 20 } });

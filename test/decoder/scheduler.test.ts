@@ -19,6 +19,35 @@ describe("the scheduler", () => {
     expect(plan(at(1, 16))).toEqual([[1, 16, true]]);
     expect(plan(at(1, 17))).toEqual([[1, 16, false]]);
   });
+  test("goes on with the next prompts while the budget lasts, no entry longer than the runner takes", () => {
+    expect(plan(at(1, 5), at(2, 6), at(3, 9))).toEqual([
+      [1, 5, true],
+      [2, 6, true],
+      [3, 5, false],
+    ]);
+    const wide = { ...limits, budget: () => 100 };
+    expect(planStep([at(1, 40), at(2, 3)], wide).map(({ count }) => count)).toEqual([16, 3]);
+  });
+  test("never has more entries than the runner takes: answers before prompts", () => {
+    const narrow = { ...limits, maxEntries: 2 };
+    const ids = planStep([at(1, 9), at(2, 1), at(3, 1), at(4, 1)], narrow).map(({ sequence }) => sequence.id);
+    expect(ids).toEqual([2, 3]);
+  });
+  test("adds guesses to answers, counts them as tokens of the step, and keeps within an entry", () => {
+    const draft = Int32Array.from({ length: 20 }, (_, i) => i);
+    const asked: number[] = [];
+    const budget = (tokens: number) => asked.push(tokens);
+    const [first, second] = planStep([{ ...at(1, 1), draft }, at(2, 1)], { ...limits, budget });
+    expect([...first!.draft]).toEqual([...draft.subarray(0, 15)]);
+    expect(second!.draft).toHaveLength(0);
+    expect(asked).toEqual([17]);
+  });
+  test("leaves a prompt out that another one before it computes the beginning of, and only then", () => {
+    const waiting = { ...at(2, 9), waitsFor: 1 };
+    expect(planStep([at(1, 9), waiting, at(3, 9)], limits).map(({ sequence }) => sequence.id)).toEqual([1, 3]);
+    expect(planStep([at(1, 9, true), waiting], limits).map(({ sequence }) => sequence.id)).toEqual([2]);
+    expect(planStep([at(1, 1), waiting], limits).map(({ sequence }) => sequence.id)).toEqual([1, 2]);
+  });
   test("leaves paused sequences out, at the prompt as well as when decoding", () => {
     expect(plan(at(1, 1, true), at(2, 9, true), at(3, 9))).toEqual([[3, 9, true]]);
     expect(plan(at(1, 1, true))).toEqual([]);
