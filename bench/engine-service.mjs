@@ -19,6 +19,7 @@ const files = ["model.onnx", "model.onnx.data", "genai_config.json"];
 /** What a service needs on its disk: a store with the model, which `remove` takes away. */
 export async function logModel({ onnx, packed }, { threads, cacheTokens }) {
   const work = mkdtempSync(join(tmpdir(), "modelwire-bench-"));
+  const remove = () => rmSync(work, { recursive: true, force: true, maxRetries: 5 });
   try {
     const [folder, store] = [join(work, "model"), join(work, "store")];
     mkdirSync(folder);
@@ -31,14 +32,14 @@ export async function logModel({ onnx, packed }, { threads, cacheTokens }) {
     const client = createClient(service.address);
     try {
       const { model } = await client.models.log(folder, { name: "bench" });
-      return { store, flags, modelId: model.modelId, remove: () => rmSync(work, { recursive: true, force: true }) };
+      return { store, flags, modelId: model.modelId, remove };
     } finally {
       client.close();
       await service.stop();
       rmSync(folder, { recursive: true, force: true });
     }
   } catch (error) {
-    rmSync(work, { recursive: true, force: true });
+    remove();
     throw error;
   }
 }

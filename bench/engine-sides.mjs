@@ -32,6 +32,7 @@ export class Sides {
   #threads;
   #running = new Map();
   #logged;
+  #stopping;
 
   /** `paths`: onnx, gguf, python, llama, packed. */
   constructor(paths, threads) {
@@ -93,8 +94,15 @@ export class Sides {
     await side?.stop();
   }
 
-  /** Ends every process and takes the service's store away. */
+  /** Ends every process, then takes the service's store away. Two at the same time are one. */
   async stopAll() {
+    this.#stopping ??= this.#stopAll().finally(() => {
+      this.#stopping = undefined;
+    });
+    await this.#stopping;
+  }
+
+  async #stopAll() {
     for (const name of Object.keys(sides)) await this.stop(name);
     this.#logged?.remove();
     this.#logged = undefined;
