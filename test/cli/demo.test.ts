@@ -25,7 +25,7 @@ test("the demo logs, loads and asks twice, says usage in one line, and leaves no
     /you {6}What is the capital of Spain\?\nmodel {4}.*Madrid.*\nyou {6}And of France\?\nmodel {4}.*Paris/,
   );
   expect(
-    stdout.match(/\d+ prompt tokens.*, \d+ completion tokens, first token after .*, [\d.]+ tokens\/s/g),
+    stdout.match(/\d+ prompt tokens.*, \d+ completion tokens.*, first token after .*, [\d.]+ tokens\/s/g),
   ).toHaveLength(1);
   expect(storeOf(stdout)).toContain(folder);
   expect(existsSync(storeOf(stdout))).toBe(false);
