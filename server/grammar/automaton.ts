@@ -99,7 +99,15 @@ class Builder {
         return expression.items.reduce((before, item) => this.#add(item, before), from);
       case "choice": {
         const to = this.#state();
+        const texts = expression.items.filter((item) => item.type === "text");
+        if (texts.length > 1)
+          this.#texts(
+            texts.map((item) => item.text),
+            from,
+            to,
+          );
         for (const item of expression.items) {
+          if (item.type === "text" && texts.length > 1) continue;
           const first = this.#state();
           this.#free(from, first);
           this.#free(this.#add(item, first), to);
@@ -112,6 +120,24 @@ class Builder {
         return this.#call(expression.name, this.#rules.get(expression.name)!, from);
       case "without":
         return this.#without(expression.marks, from);
+    }
+  }
+
+  /** One of many texts: what they have in common at their beginning is there once. */
+  #texts(texts: readonly string[], from: number, to: number): void {
+    const next = new Map<number, Map<number, number>>();
+    const first = this.#state();
+    this.#free(from, first);
+    for (const value of texts) {
+      let at = first;
+      for (const byte of new TextEncoder().encode(value)) {
+        const known = next.get(at) ?? new Map<number, number>();
+        next.set(at, known);
+        const then = known.get(byte) ?? this.#edge(at, byte, byte, this.#state());
+        known.set(byte, then);
+        at = then;
+      }
+      if (!this.states[at]!.free.includes(to)) this.#free(at, to);
     }
   }
 

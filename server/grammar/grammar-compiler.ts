@@ -5,6 +5,7 @@
 import type { TokenConstraint } from "../decoder/constraint.ts";
 import { type Automaton, buildAutomaton } from "./automaton.ts";
 import { checkGrammar } from "./check-grammar.ts";
+import { AmbiguousGrammarError, InvalidGrammarError } from "./errors.ts";
 import { type Grammar, optional, sequence, text } from "./expression.ts";
 import { GrammarConstraint } from "./grammar-constraint.ts";
 import { grammarOf, type OutputFormat } from "./output-format.ts";
@@ -38,13 +39,24 @@ export class GrammarCompiler {
     const key = JSON.stringify([afterText, format]);
     const known = this.#kept.get(key);
     if (known) this.#kept.delete(key);
-    const compiled = known ?? this.#compile(format, afterText);
+    const compiled = known ?? this.#checked(format, afterText);
     this.#kept.set(key, compiled);
     for (const [oldest] of this.#kept) {
       if (this.#kept.size <= maxKept) break;
       this.#kept.delete(oldest);
     }
     return compiled;
+  }
+
+  #checked(format: OutputFormat, afterText: boolean): CompiledGrammar {
+    try {
+      return this.#compile(format, afterText);
+    } catch (error) {
+      if (!(error instanceof AmbiguousGrammarError)) throw error;
+      throw new InvalidGrammarError([
+        { field: "", description: "begins in too many ways at once; use fewer alternatives, or smaller counts." },
+      ]);
+    }
   }
 
   #compile(format: OutputFormat, afterText: boolean): CompiledGrammar {

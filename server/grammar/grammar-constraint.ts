@@ -31,6 +31,7 @@ export class GrammarConstraint implements TokenConstraint {
 
   accept(id: number): void {
     const bytes = this.#vocabulary.bytes(id);
+    this.#recognizer.beginWork();
     let at: Position | null = bytes === undefined ? null : this.#position();
     for (let i = 0; at !== null && i < bytes!.length; i++) at = this.#recognizer.step(at, bytes![i]!);
     if (at === null) throw new Error(`Token ${id} does not fit the grammar here.`);
@@ -55,6 +56,7 @@ export class GrammarConstraint implements TokenConstraint {
   /** A bit for each token. */
   #allowed(at: Position): Uint32Array {
     const { plain, words, others, all, marks } = this.#vocabulary;
+    this.#recognizer.beginWork();
     const run = Math.min(at.plain, plain.length - 1);
     const bits = run === 0 ? new Uint32Array(words) : plain[run]!.slice();
     this.#walk(run === plain.length - 1 ? others : all, at, bits);

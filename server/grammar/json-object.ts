@@ -31,7 +31,7 @@ export function objectRule(reader: SchemaReader, schema: Schema, at: string, dep
   }
   const values = names.map((name) => reader.read(properties[name], `${at}/properties/${pointer(name)}`, depth + 1));
   // Of an object that names nothing, anything may be in it; beside names, only what is asked for.
-  const open = additionalProperties ?? (properties === schema.properties ? false : true);
+  const open = additionalProperties ?? schema.properties === undefined;
   const others = open === false ? nothing : reader.read(open, `${at}/additionalProperties`, depth + 1);
   const more = open !== false;
   const missing = [...new Set(required as string[])].filter((name) => !names.includes(name));

@@ -2,9 +2,8 @@
 // it: properties come in the schema's order, ones that it does not name only where `additionalProperties` says so, and
 // white space and digits are bounded. What cannot be kept to is refused, each keyword by its place.
 
-import { checkGrammar } from "./check-grammar.ts";
 import { InvalidGrammarError, type Violation } from "./errors.ts";
-import { choice, type Expression, type Grammar, nothing, repeat, rule, text } from "./expression.ts";
+import { choice, type Expression, type Grammar, isNothing, nothing, repeat, rule, text } from "./expression.ts";
 import { integerBetween, maxNumberBound, numberBetween } from "./json-numbers.ts";
 import { objectRule } from "./json-object.ts";
 import {
@@ -36,9 +35,6 @@ export function readJsonSchema(schema: unknown): Grammar {
   return { root, rules: reader.rules };
 }
 
-/** Checks alone, and says the same as `readJsonSchema` and a use of its result. @throws InvalidGrammarError */
-export const checkJsonSchema = (schema: unknown): void => void checkGrammar(readJsonSchema(schema));
-
 export class SchemaReader {
   readonly rules = new Map<string, Expression>(jsonRules);
   readonly problems: Violation[] = [];
@@ -50,6 +46,15 @@ export class SchemaReader {
 
   /** @param at JSON pointer of the schema */
   read(schema: unknown, at: string, depth: number): Expression {
+    const expression = this.#read(schema, at, depth);
+    if (expression.type === "rule" || expression.type === "text" || isNothing(expression)) return expression;
+    // A list writes its items in two places, and so on within: as a rule, each is there once.
+    const name = `part ${this.rules.size}`;
+    this.rules.set(name, expression);
+    return rule(name);
+  }
+
+  #read(schema: unknown, at: string, depth: number): Expression {
     if (schema === true) return anyValue;
     if (schema === false) return nothing;
     if (!isRecord(schema)) return this.wrong(at, "must be a schema: an object, true or false.");
