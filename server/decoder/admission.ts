@@ -18,20 +18,38 @@ export interface AdmissionOptions {
   isPaused(sequence: Sequence): boolean;
 }
 
+/** Milliseconds for which measured times are believed without new ones. */
+const believedMs = 60_000;
+
 export class Admission {
   readonly #spec: ModelSpec;
   readonly #space: CacheSpace;
   readonly #lineup: Lineup;
   readonly #pacer: Pacer;
   readonly #options: AdmissionOptions;
+  /** When steps were last measured. */
+  #measuredAtMs: number;
   #nextId = 0;
 
-  constructor(spec: ModelSpec, space: CacheSpace, lineup: Lineup, pacer: Pacer, options: AdmissionOptions) {
+  constructor(
+    spec: ModelSpec,
+    space: CacheSpace,
+    lineup: Lineup,
+    pacer: Pacer,
+    options: AdmissionOptions,
+    nowMs: number,
+  ) {
     this.#spec = spec;
     this.#space = space;
     this.#lineup = lineup;
     this.#pacer = pacer;
     this.#options = options;
+    this.#measuredAtMs = nowMs;
+  }
+
+  /** A step has been measured. */
+  measured(nowMs: number): void {
+    this.#measuredAtMs = nowMs;
   }
 
   /**
@@ -69,6 +87,8 @@ export class Admission {
     if (standing.deadlineMs === Infinity) return;
     const remaining = standing.deadlineMs - nowMs;
     if (remaining <= 0) throw new DeadlineExpiredError(0);
+    // What the machine was like long ago says little: who has nobody ahead is let in, and shows what it is like now.
+    if (load.running.length + load.waiting.length === 0 && nowMs - this.#measuredAtMs > believedMs) return;
     const known = this.#space.known(tokens, standing.scope, this.#lineup.running);
     const estimate = firstTokenMs(tokens.length - known, load, meanAnswer, this.#pacer);
     if (estimate !== undefined && estimate > remaining)

@@ -93,11 +93,8 @@ export class Engine {
         this.#counts.preempted();
       },
     });
-    this.#admission = new Admission(runner.spec, this.#space, this.#lineup, this.#pacer, {
-      queueLimit,
-      maxRunning,
-      isPaused,
-    });
+    const admission = { queueLimit, maxRunning, isPaused };
+    this.#admission = new Admission(runner.spec, this.#space, this.#lineup, this.#pacer, admission, this.#now());
     this.#planner = new Planner(runner, this.#space, this.#lineup, this.#pacer, {
       guesses: options.speculate !== false && options.rowInvariant !== false && runner.spec.allLogits,
       lookup,
@@ -261,6 +258,7 @@ export class Engine {
       else work.tokens += count + draft.length;
     }
     this.#pacer.learn(work, ms);
+    this.#admission.measured(this.#now());
   }
 
   /** Nothing here calls the runner before all logits are read: they lie in its memory. */

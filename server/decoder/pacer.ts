@@ -31,7 +31,7 @@ const firstBeside = 32;
 const firstAlone = 128;
 /**
  * Fewer at a time would take a prompt for ever, and a runner that computes a prompt in a run of its own reads all weights for
- * it. Budgets are multiples of it, as the native operators take rows.
+ * it.
  */
 const least = 8;
 
@@ -101,6 +101,8 @@ export class Pacer {
 
   /** Milliseconds until `promptTokens` are computed beside answers that take `tokens` a step; undefined before anything is known. */
   prefillMs(promptTokens: number, tokens: number): number | undefined {
+    const share = tokens > 0 ? undefined : this.#aloneShare.median;
+    if (share !== undefined) return promptTokens * share;
     const budget = this.budget(tokens);
     const each = tokens > 0 ? this.#besideMs : this.promptTokenMs;
     const base = tokens > 0 ? this.stepMs(tokens) : this.#baseMs;
@@ -129,7 +131,7 @@ export class Pacer {
     const [step, each] = [this.stepMs(tokens), this.#besideMs];
     const known = step !== undefined && each !== undefined;
     const fits = known ? ((this.#latencyFactor - 1) * step) / Math.max(each, 1e-6) : firstBeside;
-    return Math.max(1, Math.min(inEights(fits), this.#mostBeside));
+    return Math.max(1, Math.min(whole(fits), this.#mostBeside));
   }
 
   #aloneBudget(): number {
@@ -137,12 +139,14 @@ export class Pacer {
     let fits = firstAlone;
     if (share !== undefined) fits = this.#aloneStepMs / Math.max(share, 1e-6);
     else if (each !== undefined) fits = (this.#aloneStepMs - (this.#baseMs ?? 0)) / Math.max(each, 1e-6);
-    return Math.max(1, Math.min(inEights(fits), this.#mostAlone));
+    return Math.max(1, Math.min(whole(fits), this.#mostAlone));
   }
 }
 
-function inEights(tokens: number): number {
-  return Math.max(least, Math.floor(Math.min(tokens, 2 ** 20) / least) * least);
+/** Whole tokens, never fewer than `least`; many in eights, as the native operators take rows. */
+function whole(tokens: number): number {
+  const grain = tokens >= 8 * least ? least : 1;
+  return Math.max(least, Math.floor(Math.min(tokens, 2 ** 20) / grain) * grain);
 }
 
 /** The middle of the last few values: one that the machine was disturbed in says nothing. */

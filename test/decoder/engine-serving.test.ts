@@ -218,6 +218,15 @@ describe("a request with a deadline", () => {
     expect(refusal(() => ask(engine, text(4), { deadlineMs: 100 }))).toBeInstanceOf(DeadlineExpiredError);
   });
 
+  test("is let in when nobody is ahead of it and nothing was measured of late, which shows what steps cost now", async () => {
+    const { engine, clock } = start({}, { costs: { stepMs: 900, promptTokenMs: 100 } });
+    const asked = () => ask(engine, text(40), { deadlineMs: clock.ms + 1000, options: { maxTokens: 1 } });
+    expect(refusal(asked)).toBeInstanceOf(DeadlineUnreachableError);
+    clock.ms += 61_000;
+    expect(await rest(asked())).toHaveLength(3);
+    expect(await rest(asked())).toHaveLength(3);
+  });
+
   test("counts what is ahead of it, and what is in the cache for it", async () => {
     const { engine, clock } = start({ maxSequences: 1 }, { costs });
     const others = [1, 2].map((seed) => rest(ask(engine, text(100, seed), { options: { maxTokens: 50 } })));
