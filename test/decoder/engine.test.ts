@@ -13,8 +13,9 @@ import { type EngineSnapshot, violations } from "../../server/decoder/invariants
 import type { GenerateInput } from "../../server/decoder/request.ts";
 import type { TokenEvent } from "../../server/decoder/sequence.ts";
 import type { SequenceReader } from "../../server/decoder/sequence-reader.ts";
-import { openStockRunner, readModelFolder } from "../../server/onnx/model-folder.ts";
+import { readModelFolder } from "../../server/onnx/model-folder.ts";
 import type { ModelRunner } from "../../server/onnx/model-runner.ts";
+import { openRunner } from "../../server/onnx/open-runner.ts";
 import { Runtime } from "../../server/onnx/runtime.ts";
 import { hashed, type Script, ScriptedRunner } from "./scripted-runner.ts";
 
@@ -359,21 +360,28 @@ describe("an engine", () => {
     );
   });
 
-  test("gives alone = batched on a real graph", async () => {
-    const runtime = new Runtime();
-    closers.push(async () => runtime.close());
-    const folder = await readModelFolder(fileURLToPath(new URL("../fixtures/onnx/tiny-int4", import.meta.url)));
-    await fc.assert(
-      fc.asyncProperty(
-        scenario(370),
-        async ({ requests, maxSequences, chunkAlone, chunkBesideDecoding, windowTokens }) => {
-          const options = { chunkAlone, chunkBesideDecoding, windowTokens };
-          await aloneIsBatched(requests, options, () => openStockRunner(runtime, folder, { maxSequences, threads: 1 }));
-        },
-      ),
-      { numRuns: 12 },
-    );
-  });
+  test.each(["native", "stock"] as const)(
+    "gives alone = batched = cached = guessed on a real graph: %s runner",
+    async (kind) => {
+      const runtime = new Runtime();
+      closers.push(async () => runtime.close());
+      const folder = await readModelFolder(fileURLToPath(new URL("../fixtures/onnx/tiny-int4", import.meta.url)));
+      await fc.assert(
+        fc.asyncProperty(
+          scenario(370),
+          async ({ requests, maxSequences, chunkAlone, chunkBesideDecoding, windowTokens }) => {
+            const options = { chunkAlone, chunkBesideDecoding, windowTokens };
+            const open = async () => {
+              const { runner } = await openRunner(runtime, folder, { runner: kind, maxSequences, threads: 1 });
+              return runner;
+            };
+            await aloneIsBatched(requests, options, open, "all");
+          },
+        ),
+        { numRuns: 10 },
+      );
+    },
+  );
 });
 
 interface Request {
@@ -415,6 +423,7 @@ async function aloneIsBatched(
   requests: readonly Request[],
   options: EngineOptions,
   open: () => ModelRunner | Promise<ModelRunner>,
+  cacheScope?: string,
 ): Promise<void> {
   const runner = await open();
   const found: string[] = [];
@@ -430,6 +439,7 @@ async function aloneIsBatched(
     const reader = engine.generate({
       ids: request.ids,
       options: { ...(request.greedy ? greedy : sampled(request.seed)), maxTokens: request.maxTokens },
+      ...(cacheScope && !alone && { cacheScope }),
     });
     const events: TokenEvent[] = [];
     while (alone || request.leavesAfter === null || events.length < request.leavesAfter) {
