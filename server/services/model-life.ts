@@ -211,7 +211,9 @@ export class ModelLife {
         if (other.users === 0 && other.state === "ready") await this.#leave(other, "memory");
       const free = this.#limitBytes - others().reduce((sum, { bytes }) => sum + bytes, 0);
       if (free < least) return settle();
-      const cacheTokens = need.bytesPerToken === 0 ? undefined : (asked ?? cacheTokensFor(need, free));
+      // Other programs may have taken memory that the limit counts on.
+      const there = Math.max(least, Math.min(free, process.availableMemory()));
+      const cacheTokens = need.bytesPerToken === 0 ? undefined : (asked ?? cacheTokensFor(need, there));
       held.bytes = leastBytes(need, cacheTokens ?? 0);
       return cacheTokens;
     };
