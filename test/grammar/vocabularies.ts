@@ -78,17 +78,19 @@ const forms = {
         { type: "Strip", content: " ", start: 1, stop: 0 },
       ],
     },
+    pre_tokenizer: null,
   },
   "byte level": {
     byte: (byte: number) => letters[byte]!,
     word: (word: string) => [...new TextEncoder().encode(word)].map((byte) => letters[byte]).join(""),
     decoder: { type: "ByteLevel" },
+    pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, use_regex: false },
   },
 };
 
 /** @param marks further control tokens */
 export function made(form: keyof typeof forms, marks: readonly string[] = []): TestVocabulary {
-  const { byte, word, decoder } = forms[form];
+  const { byte, word, decoder, pre_tokenizer } = forms[form];
   const pieces = new Set(["<unk>", "<s>", "</s>", ...marks, ...Array.from({ length: 256 }, (_, i) => byte(i))]);
   for (const next of words()) {
     if (pieces.size === size) break;
@@ -100,6 +102,7 @@ export function made(form: keyof typeof forms, marks: readonly string[] = []): T
     JSON.stringify({
       added_tokens: controls.map((content) => ({ id: vocab[content], content, special: true, normalized: false })),
       decoder,
+      pre_tokenizer,
       model: { type: "BPE", vocab, merges: [], byte_fallback: form === "byte fallback", unk_token: "<unk>" },
     }),
     undefined,
