@@ -1,7 +1,7 @@
 // The reading end of a sequence, as an async iterator. Not a generator: one that is given up before its first `next`
 // would never reach its `finally`, and the sequence would keep its place.
 
-import type { Sequence, TokenEvent } from "./sequence.ts";
+import type { Sequence, SequenceWork, TokenEvent } from "./sequence.ts";
 
 export class SequenceReader implements AsyncIterableIterator<TokenEvent> {
   readonly #sequence: Sequence;
@@ -20,6 +20,11 @@ export class SequenceReader implements AsyncIterableIterator<TokenEvent> {
     this.#signal = signal;
     this.#onAbort = () => engine.cancel(signal?.reason);
     signal?.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  /** What the answer has taken so far. */
+  get work(): SequenceWork {
+    return this.#sequence.work;
   }
 
   [Symbol.asyncIterator](): this {

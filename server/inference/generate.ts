@@ -57,7 +57,10 @@ export async function* generateText(
       if (event.type === "token") completionTokens++;
       const { delta, finish } = pieceOf(answers[index]!, event);
       if (delta) yield delta;
-      if (finish && event.type === "token") await readers[index]!.return();
+      if (finish && event.type === "token") {
+        timing.add(readers[index]!.work); // the engine has no end to tell of
+        await readers[index]!.return();
+      }
       if (finish) yield finish;
     }
     const usage = { promptTokens: ids.length, completionTokens, cachedPromptTokens };

@@ -106,6 +106,7 @@ describe("an inference host", () => {
     const events = await all(chat(host, "What is the capital of Spain?", { stop: ["zebra", " of Sp"] }));
     expect(textOf(events)).toBe("The capital");
     expect(events).toContainEqual({ type: "finish", index: 0, reason: "stop", stopString: " of Sp" });
+    expect(doneOf(events).timings.steps).toBeGreaterThan(0);
     expect(await host.stats()).toMatchObject({ models: [{ running: 0, queued: 0 }] });
   });
 
