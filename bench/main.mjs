@@ -4,6 +4,7 @@
 //   npm run bench -- engine --help
 // Each prints a table, writes it with charts to bench/results/, and ends with 1 when a bar does not hold.
 const benches = {
+  grammar: "what it costs to hold an answer to a form, per token",
   kernels: "the native operators against ONNX Runtime's, onnxruntime-genai and llama.cpp",
   engine: "the decoder engine, in process and through gRPC, against the same, under loads of many requests",
 };

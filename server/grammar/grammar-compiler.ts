@@ -22,7 +22,8 @@ export interface CompiledGrammar {
   start(): TokenConstraint;
 }
 
-const maxKept = 16;
+/** Each takes up to about 16 MB once many answers have gone through it. */
+const maxKept = 8;
 
 export class GrammarCompiler {
   readonly #vocabulary: Vocabulary;

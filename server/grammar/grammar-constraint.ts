@@ -55,16 +55,19 @@ export class GrammarConstraint implements TokenConstraint {
 
   /** A bit for each token. */
   #allowed(at: Position): Uint32Array {
-    const { plain, words, others, all, marks } = this.#vocabulary;
+    const { plain, plainBits, longestPlain, words, others, marks } = this.#vocabulary;
     this.#recognizer.beginWork();
-    const run = Math.min(at.plain, plain.length - 1);
-    const bits = run === 0 ? new Uint32Array(words) : plain[run]!.slice();
-    this.#walk(run === plain.length - 1 ? others : all, at, bits);
-    if (this.#marks) this.#walk(marks, at, bits);
+    const all = at.plain >= longestPlain;
+    const bits = all ? plainBits.slice() : new Uint32Array(words);
+    if (!all) this.#walk(plain, at, bits, true);
+    this.#walk(others, at, bits, false);
+    if (this.#marks) this.#walk(marks, at, bits, false);
     return bits;
   }
 
-  #walk({ bytes, depths, ends, idsFrom, ids, depth }: TokenTrie, from: Position, bits: Uint32Array): void {
+  /** @param plain the tokens are of plain characters alone */
+  #walk(trie: TokenTrie, from: Position, bits: Uint32Array, plain: boolean): void {
+    const { bytes, depths, ends, idsFrom, ids, rests, depth } = trie;
     const path = new Array<Position>(depth + 1).fill(from);
     const recognizer = this.#recognizer;
     for (let node = 0; node < bytes.length; ) {
@@ -74,8 +77,10 @@ export class GrammarConstraint implements TokenConstraint {
         continue;
       }
       path[depths[node]!] = at;
-      for (let i = idsFrom[node]!; i < idsFrom[node + 1]!; i++) bits[ids[i]! >>> 5]! |= 1 << (ids[i]! & 31);
-      node++;
+      // Where any plain characters may follow, all that begins like this may.
+      const next = plain && at.plain >= rests[node]! ? ends[node]! : node + 1;
+      for (let i = idsFrom[node]!; i < idsFrom[next]!; i++) bits[ids[i]! >>> 5]! |= 1 << (ids[i]! & 31);
+      node = next;
     }
   }
 }

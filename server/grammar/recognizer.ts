@@ -29,8 +29,8 @@ export interface Position {
 const maxWays = 16_000;
 /** Ways looked at for one set of tokens: a tenth of a second. What is common takes a thousandth of it. */
 const maxWork = 600_000;
-const maxPositions = 4000; // about 1 kB each
-const maxMasks = 500; // 4 kB each for 32,000 tokens
+const maxPositions = 8000; // about 1 kB each
+const maxMasks = 2000; // 4 kB each for 32,000 tokens
 
 export class Recognizer {
   readonly #automaton: Automaton;

@@ -14,6 +14,8 @@ export interface TokenTrie {
   /** The tokens that end at node i are `ids` from `idsFrom[i]` to `idsFrom[i + 1]`. */
   readonly idsFrom: Uint32Array;
   readonly ids: Uint32Array;
+  /** Characters of the longest token below i, beyond those that are whole at i; one that is not whole counts. */
+  readonly rests: Uint16Array;
   readonly depth: number;
 }
 
@@ -24,6 +26,7 @@ export function tokenTrie(tokens: readonly TrieToken[]): TokenTrie {
   const ends: number[] = [];
   const idsFrom: number[] = [];
   const ids: number[] = [];
+  const rests: number[] = [];
   const path: number[] = []; // the nodes of the token before
   let before = new Uint8Array(0);
   for (const token of sorted) {
@@ -35,8 +38,16 @@ export function tokenTrie(tokens: readonly TrieToken[]): TokenTrie {
       bytes.push(token.bytes[depth]!);
       depths.push(depth + 1);
       idsFrom.push(ids.length);
+      rests.push(0);
     }
     ids.push(token.id);
+    let rest = 0;
+    for (let depth = token.bytes.length; depth > 0; depth--) {
+      const within = depth < token.bytes.length && (token.bytes[depth]! & 0xc0) === 0x80;
+      rests[path[depth - 1]!] = Math.max(rests[path[depth - 1]!]!, rest + (within ? 1 : 0));
+      // A byte that goes on with no character begins one.
+      if ((token.bytes[depth - 1]! & 0xc0) !== 0x80) rest++;
+    }
     before = Uint8Array.from(token.bytes);
   }
   for (const open of path) ends[open] = bytes.length;
@@ -47,6 +58,7 @@ export function tokenTrie(tokens: readonly TrieToken[]): TokenTrie {
     ends: Uint32Array.from(ends),
     idsFrom: Uint32Array.from(idsFrom),
     ids: Uint32Array.from(ids),
+    rests: Uint16Array.from(rests),
     depth: depths.reduce((a, b) => Math.max(a, b), 0),
   };
 }

@@ -29,12 +29,13 @@ export class Vocabulary {
   readonly eosIds: readonly number[];
   /** 32-bit words of a set of tokens. */
   readonly words: number;
-  readonly all: TokenTrie;
-  /** Without those that are made of plain characters alone. */
+  /** Tokens that are made of plain characters alone. */
+  readonly plain: TokenTrie;
   readonly others: TokenTrie;
   readonly marks: TokenTrie;
-  /** The tokens of at most i plain characters, and nothing else. */
-  readonly plain: readonly Uint32Array[];
+  /** A bit for each plain token, and the characters of the longest. */
+  readonly plainBits: Uint32Array;
+  readonly longestPlain: number;
   /** A blank at the beginning of an answer is not shown. */
   readonly dropsFirstBlank: boolean;
   readonly #bytes: ReadonlyMap<number, Uint8Array>;
@@ -65,19 +66,12 @@ export class Vocabulary {
     this.#bytes = new Map([...tokens, ...marked].map(({ id, bytes }) => [id, bytes]));
     this.dropsFirstBlank = dropsFirstBlank(source, tokens);
     const lengths = tokens.map(({ bytes }) => plainLength(bytes));
-    this.all = tokenTrie(tokens);
+    this.plain = tokenTrie(tokens.filter((_, i) => lengths[i] !== undefined));
     this.others = tokenTrie(tokens.filter((_, i) => lengths[i] === undefined));
     this.marks = tokenTrie(marked);
-    const longest = lengths.reduce<number>((most, length = 0) => Math.max(most, length), 0);
-    this.plain = Array.from({ length: longest + 1 }, (_, most) => {
-      const bits = new Uint32Array(this.words);
-      for (const [i, length] of lengths.entries()) {
-        if (length === undefined || length > most) continue;
-        const { id } = tokens[i]!;
-        bits[id >>> 5]! |= 1 << (id & 31);
-      }
-      return bits;
-    });
+    this.longestPlain = lengths.reduce<number>((most, length = 0) => Math.max(most, length), 0);
+    this.plainBits = new Uint32Array(this.words);
+    for (const id of this.plain.ids) this.plainBits[id >>> 5]! |= 1 << (id & 31);
   }
 
   /** Undefined for a token that is no text. */
