@@ -71,7 +71,8 @@ export class ToolCallParser {
         else if (!blank.test(character)) this.#giveUp();
         return;
       case "text":
-        return this.#inText(character);
+        this.#inText(character);
+        return;
       case "between":
         this.#held += character;
         if (character === "{") this.#open();
@@ -79,9 +80,11 @@ export class ToolCallParser {
         else if (!/[ \t\r\n[\],;]/.test(character)) this.#giveUp();
         return;
       case "close":
-        return this.#inClose(character);
+        this.#inClose(character);
+        return;
       case "object":
-        return this.#inObject(character);
+        this.#inObject(character);
+        return;
     }
   }
 

@@ -96,3 +96,18 @@ test("a property named __proto__ is one like any other", () => {
   const { text } = walk(compilers.get(vocabularies[0]!)!, vocabularies[0]!, { type: "json_schema", schema });
   expect(text.replaceAll(/\s/g, "")).toBe('{"__proto__":1}');
 });
+
+test("a property that is not named cannot take a named one's place", () => {
+  const [tiny] = vocabularies;
+  const schema = '{"properties":{"ab":{"const":1}},"required":["ab"],"additionalProperties":{"const":2}}';
+  const constraint = compilers.get(tiny!)!.compile({ type: "json_schema", schema }, { afterText: true }).start();
+  const byte = (character: string) =>
+    Array.from({ length: tiny!.vocabSize }, (_, id) => id).find((id) => {
+      const bytes = tiny!.tokenizer.isHidden(id) ? null : tiny!.tokenizer.bytes(id);
+      return bytes?.length === 1 && bytes[0] === character.charCodeAt(0);
+    })!;
+  for (const character of '{"ab":1,"ab') constraint.accept(byte(character));
+  const logits = new Float32Array(tiny!.vocabSize);
+  constraint.mask(logits);
+  expect([logits[byte('"')], logits[byte("c")]]).toEqual([-Infinity, 0]);
+});
