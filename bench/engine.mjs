@@ -20,7 +20,7 @@ import { figuresTable, judge, summary } from "./table.mjs";
 const parts = ["overhead", "speculation", "stall", "prefix", "concurrent", "prefill", "ragged", "heavy"];
 
 const help = `npm run bench -- engine [options]
-  --quick            shorter loads (of the ragged one a quarter of everything) and fewer rounds: under ten minutes in place
+  --quick            shorter loads (of the ragged one a fifth of everything) and fewer rounds: under ten minutes in place
                      of about fifty
   --threads N        of each side (2)
   --only PARTS       some of: ${parts.join(",")}. The bars of the others are left out
@@ -95,29 +95,32 @@ function isPeer(name) {
   return /^(genai|llama|node)/.test(name);
 }
 
-/** Variants of llama.cpp in a quick run: those that full runs have found the best at short contexts. */
-const quickly = ["llama off", "llama q8"];
+/** The variant of llama.cpp in a quick run: the best of them with several sequences at short contexts. */
+const quickly = ["llama q8"];
 
 const measure = {
   async overhead(run) {
     const { sides, quick } = run;
     const sizes = quick
-      ? { 1: { rounds: 6, steps: 14 }, 8: { rounds: 3, steps: 18 } }
-      : { 1: { rounds: 20, steps: 24 }, 8: { rounds: 12, steps: 24 } };
+      ? { 1: { rounds: 12, steps: 20 }, 8: { rounds: 3, steps: 32 } }
+      : { 1: { rounds: 20, steps: 24 }, 8: { rounds: 12, steps: 64 } };
     for (const [batch, size] of Object.entries(sizes)) report(run, await overhead(sides, Number(batch), size));
   },
 
   async speculation(run) {
     const { sides, quick } = run;
     const n = { repeating: quick ? 64 : 160, random: quick ? 32 : 64 };
-    const rounds = { repeating: quick ? 1 : 4, random: quick ? 5 : 16 };
+    const rounds = { repeating: quick ? 1 : 4, random: quick ? 4 : 16 };
     report(run, await speculation(sides, { n, rounds }));
     await sides.stop("in process");
   },
 
   async stall(run) {
-    for (const batch of [1, 4])
-      report(run, await stall(run.sides, batch, { tokens: 2000, before: run.quick ? 24 : 100 }));
+    const { sides, quick } = run;
+    for (const batch of [1, 4]) {
+      const tokens = quick && batch === 1 ? 1000 : 2000;
+      report(run, await stall(sides, batch, { tokens, before: quick ? 24 : 100 }));
+    }
   },
 
   async prefix(run) {
@@ -134,7 +137,7 @@ const measure = {
       4: quick ? [] : ["genai engine", ...llama],
       8: quick ? [] : ["genai engine", ...llama],
     };
-    for (const requests of [1, 2, 4, 8, 16])
+    for (const requests of quick ? [1, 4, 16] : [1, 2, 4, 8, 16])
       report(run, await concurrent(sides, requests, [ours, ...peersOf(run, peers[requests] ?? [])], size));
   },
 
@@ -148,7 +151,7 @@ const measure = {
 
   async ragged(run) {
     const { sides, quick } = run;
-    const load = quick ? loads.scaled(loads.ragged, 1 / 4) : loads.ragged;
+    const load = quick ? loads.scaled(loads.ragged, 1 / 5) : loads.ragged;
     const peers = peersOf(run, ["genai one", "genai engine", ...(quick ? quickly : llama)]);
     const played = async (name) => {
       const { process: key } = known[name];
@@ -163,7 +166,7 @@ const measure = {
   async heavy(run) {
     const { sides, quick } = run;
     const size = quick ? { n: 32, rounds: 1, single: 2 } : { n: 192, rounds: 2, single: 8 };
-    report(run, await heavy(sides, [ours, ...peersOf(run, quick ? ["llama q8"] : llama)], size));
+    report(run, await heavy(sides, [ours, ...peersOf(run, quick ? quickly : llama)], size));
   },
 };
 
