@@ -89,10 +89,10 @@ export class PromptLookup {
     const token = tokens[this.#length]!;
     const right = this.#place > 0 && tokens[this.#place] === token;
     if (this.#place > 0) this.#odds.learn(this.#match, right);
-    if (right) {
-      // The latest longest match before is still that with one token more.
+    if (right && this.#match < longestMatch) {
+      // The latest longest match before is still that with one token more. Of those at the limit, a later one may have come up.
       this.#place++;
-      if (this.#match < longestMatch) this.#match++;
+      this.#match++;
     } else {
       this.#search(tokens);
     }

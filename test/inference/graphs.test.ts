@@ -167,7 +167,8 @@ describe("a plain graph", () => {
     const before = await round(1000);
     const after = await round(2000);
     expect(after.threads - before.threads).toBeLessThan(3);
-    expect(after.megabytes - before.megabytes).toBeLessThan(60);
+    // Keeping either kind of megabyte would be a hundred; what is less is for the garbage collectors.
+    expect(after.megabytes - before.megabytes).toBeLessThan(80);
   });
 
   test("is listed and counted beside the models, and unloaded like one", async () => {
