@@ -20,7 +20,7 @@ import { figuresTable, judge, summary } from "./table.mjs";
 const parts = ["overhead", "speculation", "stall", "prefix", "concurrent", "prefill", "ragged", "heavy"];
 
 const help = `npm run bench -- engine [options]
-  --quick            shorter loads (of the ragged one a fifth of everything) and fewer rounds: under ten minutes in place
+  --quick            shorter loads (of the ragged one a quarter of everything) and fewer rounds: under ten minutes in place
                      of about fifty
   --threads N        of each side (2)
   --only PARTS       some of: ${parts.join(",")}. The bars of the others are left out
@@ -151,7 +151,7 @@ const measure = {
 
   async ragged(run) {
     const { sides, quick } = run;
-    const load = quick ? loads.scaled(loads.ragged, 1 / 5) : loads.ragged;
+    const load = quick ? loads.scaled(loads.ragged, 1 / 4) : loads.ragged;
     const peers = peersOf(run, ["genai one", "genai engine", ...(quick ? quickly : llama)]);
     const played = async (name) => {
       const { process: key } = known[name];
