@@ -102,7 +102,7 @@ const measure = {
   async overhead(run) {
     const { sides, quick } = run;
     const sizes = quick
-      ? { 1: { rounds: 12, steps: 20 }, 8: { rounds: 3, steps: 32 } }
+      ? { 1: { rounds: 10, steps: 20 }, 8: { rounds: 2, steps: 32 } }
       : { 1: { rounds: 20, steps: 24 }, 8: { rounds: 12, steps: 64 } };
     for (const [batch, size] of Object.entries(sizes)) report(run, await overhead(sides, Number(batch), size));
   },
@@ -110,7 +110,7 @@ const measure = {
   async speculation(run) {
     const { sides, quick } = run;
     const n = { repeating: quick ? 64 : 160, random: quick ? 32 : 64 };
-    const rounds = { repeating: quick ? 1 : 4, random: quick ? 4 : 16 };
+    const rounds = { repeating: quick ? 1 : 4, random: quick ? 3 : 16 };
     report(run, await speculation(sides, { n, rounds }));
     await sides.stop("in process");
   },
@@ -118,7 +118,7 @@ const measure = {
   async stall(run) {
     const { sides, quick } = run;
     for (const batch of [1, 4]) {
-      const tokens = quick && batch === 1 ? 1000 : 2000;
+      const tokens = quick && batch === 1 ? 500 : 2000;
       report(run, await stall(sides, batch, { tokens, before: quick ? 24 : 100 }));
     }
   },
@@ -137,13 +137,13 @@ const measure = {
       4: quick ? [] : ["genai engine", ...llama],
       8: quick ? [] : ["genai engine", ...llama],
     };
-    for (const requests of quick ? [1, 4, 16] : [1, 2, 4, 8, 16])
+    for (const requests of quick ? [1, 16] : [1, 2, 4, 8, 16])
       report(run, await concurrent(sides, requests, [ours, ...peersOf(run, peers[requests] ?? [])], size));
   },
 
   async prefill(run) {
     const { sides, quick } = run;
-    const peers = quick ? ["genai one", "llama auto"] : ["node loop", "genai one", ...llama];
+    const peers = quick ? ["genai one"] : ["node loop", "genai one", ...llama];
     for (const tokens of quick ? [256] : [64, 256, 1024])
       report(run, await prefill(sides, tokens, [ours, ...peersOf(run, peers)], quick ? 1 : 3));
     await sides.stop("node loop");
